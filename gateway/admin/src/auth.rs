@@ -1,0 +1,52 @@
+//! Admin tokens: digests with permissions, compared in constant time.
+
+use axum::http::{HeaderMap, header};
+use gateway_policy::Digest;
+
+/// What a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    Keys,
+    Data,
+    Accounts,
+    Read,
+}
+
+/// One token as configured.
+#[derive(Debug, Clone)]
+pub struct AdminToken {
+    pub name: String,
+    pub digest: Digest,
+    pub permissions: Vec<Permission>,
+}
+
+/// All tokens.
+#[derive(Debug, Clone, Default)]
+pub struct Tokens(pub Vec<AdminToken>);
+
+/// Why a caller is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unauthorised {
+    NoTokenConfigured,
+    NoSuchToken,
+}
+
+impl Tokens {
+    /// The token of a request. Every configured digest is compared, whichever matches.
+    pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<&AdminToken, Unauthorised> {
+        if self.0.is_empty() {
+            return Err(Unauthorised::NoTokenConfigured);
+        }
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        let value = values.next().filter(|_| values.next().is_none());
+        let token = value.and_then(|value| {
+            let (scheme, token) = value.as_bytes().split_at_checked(7)?;
+            scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
+        });
+        let digest = Digest::sha256(token.unwrap_or_default());
+        self.0
+            .iter()
+            .fold(None, |found, known| if known.digest == digest { Some(known) } else { found })
+            .ok_or(Unauthorised::NoSuchToken)
+    }
+}

@@ -1,0 +1,72 @@
+//! `colonnade check`: all faults at once, of the configuration and of the directory file.
+
+use std::path::Path;
+
+use gateway_policy::Meters;
+use gateway_settings::{Fault, Store};
+use serde_json::json;
+
+use crate::args::Format;
+use crate::exit;
+use crate::load::{self, LoadError, Surroundings};
+
+/// Checks one configuration; the exit code.
+pub(crate) fn run(path: &Path, format: Format) -> u8 {
+    match findings(path) {
+        Ok(findings) => {
+            report(path, &findings, format);
+            if findings.iter().any(|fault| !fault.warning) { exit::INVALID_CONFIGURATION } else { exit::OK }
+        }
+        Err(why) => {
+            eprintln!("{why}");
+            exit::INVALID_CONFIGURATION
+        }
+    }
+}
+
+fn findings(path: &Path) -> Result<Vec<Fault>, String> {
+    let around = Surroundings::default();
+    let faults = |error| match error {
+        LoadError::Faulty(faults) => Ok(faults),
+        LoadError::Unreadable(why) => Err(why),
+    };
+    let loaded = match load::text_of(path).and_then(|text| load::configuration(&text, path, &around)) {
+        Ok(loaded) => loaded,
+        Err(error) => return faults(error),
+    };
+    let mut all = loaded.warnings;
+    if let Store::File(directory) = &loaded.settings.store {
+        let records = load::text_of(directory).and_then(|text| load::directory(&text, directory, &around));
+        match records {
+            Ok(records) => all.extend(load::keys(&records, &loaded.rules, &Meters::new()).1),
+            Err(error) => all.extend(faults(error)?),
+        }
+    }
+    Ok(all)
+}
+
+fn report(path: &Path, findings: &[Fault], format: Format) {
+    let faults = findings.iter().filter(|fault| !fault.warning).count();
+    if format == Format::Json {
+        let list: Vec<_> = findings
+            .iter()
+            .map(|fault| {
+                json!({
+                    "file": fault.file, "line": fault.line, "column": fault.column, "path": fault.path,
+                    "message": fault.message, "help": fault.help,
+                    "severity": if fault.warning { "warning" } else { "fault" },
+                })
+            })
+            .collect();
+        println!("{}", json!({ "ok": faults == 0, "findings": list }));
+        return;
+    }
+    for fault in findings {
+        println!("{fault}");
+    }
+    match (faults, findings.len() - faults) {
+        (0, 0) => println!("{}: good", path.display()),
+        (0, warnings) => println!("{}: good, {warnings} warning(s)", path.display()),
+        (faults, _) => println!("{}: {faults} fault(s)", path.display()),
+    }
+}

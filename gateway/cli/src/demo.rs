@@ -1,0 +1,196 @@
+//! `colonnade demo`: three stand-in upstreams, the gateway, a directory in a temporary folder and one
+//! fresh key. The same code paths as `run`, on the example that `config/examples` ships.
+
+use std::collections::HashMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use colonnade_upstream::{Journal, Service};
+use gateway_policy::Digest;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::args::{DemoArgs, Format};
+use crate::exit;
+use crate::load::Surroundings;
+use crate::logging;
+use crate::serve::Server;
+
+const CONFIG: &str = include_str!("../../../config/examples/avoca.yaml");
+const DIRECTORY: &str = include_str!("demo/directory.yaml");
+/// The ports of the documentation; a taken one is replaced and the banner says so.
+const PROXY: &str = "127.0.0.1:8080";
+const ADMIN: &str = "127.0.0.1:8081";
+const TELEMETRY: &str = "127.0.0.1:9090";
+const KERNELS_CHOICE: &str = "127.0.0.1:0";
+
+/// Runs the demo until Ctrl-C; the exit code.
+pub(crate) fn run(args: &DemoArgs) -> u8 {
+    if std::env::var_os("COLONNADE_LOG").is_none() {
+        logging::start_at("warn");
+    } else {
+        logging::start();
+    }
+    match Demo::start() {
+        Ok(demo) if args.show_upstream => demo.show_upstream(),
+        Ok(demo) => {
+            demo.print(args.format);
+            demo.server.until_stopped()
+        }
+        Err(lines) => {
+            lines.iter().for_each(|line| eprintln!("{line}"));
+            exit::FAILED
+        }
+    }
+}
+
+struct Demo {
+    server: Server,
+    upstreams: [SocketAddr; 3],
+    key: String,
+    admin_token: String,
+    /// Removed with everything in it when the demo ends.
+    folder: TempDir,
+}
+
+impl Demo {
+    fn start() -> Result<Demo, Vec<String>> {
+        let told = |error: std::io::Error| vec![error.to_string()];
+        let folder = tempfile::Builder::new().prefix("colonnade-demo-").tempdir().map_err(told)?;
+        let key = format!("avoca_{}", random_hex(32).map_err(told)?);
+        let admin_token = random_hex(24).map_err(told)?;
+        let upstreams = upstreams().map_err(told)?;
+        let config = folder.path().join("gateway.yaml");
+        fs::write(&config, CONFIG).map_err(told)?;
+        let directory = DIRECTORY
+            .replace("DIGEST", &Digest::sha256(key.as_bytes()).to_string())
+            .replace("DISPLAY", &format!("{}…{}", &key[..10], &key[key.len() - 4..]));
+        fs::write(folder.path().join("directory.yaml"), directory).map_err(told)?;
+        let around = surroundings(folder.path(), &upstreams, &admin_token);
+        let server = Server::start(&config, around).map_err(|(_, lines)| lines)?;
+        Ok(Demo { server, upstreams, key, admin_token, folder })
+    }
+
+    fn proxy(&self) -> SocketAddr {
+        self.server.addresses().proxy.first().copied().unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    fn print(&self, format: Format) {
+        let addresses = self.server.addresses();
+        if format == Format::Json {
+            println!(
+                "{}",
+                json!({
+                    "proxy": format!("http://{}", self.proxy()),
+                    "admin": format!("http://{}", addresses.admin),
+                    "telemetry": format!("http://{}", addresses.telemetry),
+                    "key": self.key,
+                    "admin_token": self.admin_token,
+                })
+            );
+            return;
+        }
+        let proxy = self.proxy();
+        let [calls, coach, leads] = self.upstreams;
+        println!(
+            "\n  colonnade {version} demo: nothing leaves this machine; Ctrl-C stops it and cleans up\n\
+             {build}\n  \
+             upstreams  calls http://{calls}  coach http://{coach}  leads http://{leads}\n  \
+             gateway    http://{proxy}\n  \
+             admin API  http://{admin}/admin/v1/status   (token below)\n  \
+             metrics    http://{telemetry}/metrics\n  \
+             files      {folder}   (edit and save: the next request sees it)\n\n  \
+             Your key, for team 101 of Acme Heating, 300 requests a minute:\n\n    \
+             export KEY={key}\n    \
+             export ADMIN_TOKEN={token}\n\n  \
+             Try:\n\n    \
+             curl -s -H \"Authorization: Bearer $KEY\" 'http://{proxy}/api/calls?limit=2'\n    \
+             curl -s -H \"Authorization: Bearer $KEY\" http://{proxy}/api/coach/rubrics\n    \
+             curl -s -H \"Authorization: Bearer $KEY\" 'http://{proxy}/api/leads?limit=1'\n    \
+             curl -s -H \"Authorization: Bearer $KEY\" http://{proxy}/api/key\n    \
+             curl -si 'http://{proxy}/api/calls?limit=2'                     # no key: 401\n    \
+             curl -s 'http://{calls}/api/calls?limit=2' -H 'X-Colonnade-Account: 7'   # what the upstream sends\n\n  \
+             Then: hide a column in {folder}/directory.yaml, save, ask again;\n        \
+             call 301 times for a 429 with Retry-After; or run `colonnade demo --show-upstream`.\n",
+            version = env!("CARGO_PKG_VERSION"),
+            build = if cfg!(debug_assertions) { "  (debug build: fine for looking around, not for load)\n" } else { "" },
+            admin = addresses.admin,
+            telemetry = addresses.telemetry,
+            folder = self.folder.path().display(),
+            key = self.key,
+            token = self.admin_token,
+        );
+    }
+
+    /// One body before and after, side by side in time: the whole product in one screen.
+    fn show_upstream(self) -> u8 {
+        let agent: ureq::Agent =
+            ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(10))).build().into();
+        let fetch = |url: String, name: &str, value: String| {
+            let body = agent.get(&url).header(name, value).call()?.body_mut().read_to_string()?;
+            Ok::<Value, ureq::Error>(serde_json::from_str(&body).unwrap_or(Value::Null))
+        };
+        let target = "/api/calls?limit=1";
+        let before = fetch(format!("http://{}{target}", self.upstreams[0]), "x-colonnade-team", "101".to_owned());
+        let after = fetch(format!("http://{}{target}", self.proxy()), "authorization", format!("Bearer {}", self.key));
+        let (Ok(before), Ok(after)) = (before, after) else {
+            eprintln!("the demo's own request failed");
+            return exit::FAILED;
+        };
+        println!("GET {target}\n\n--- as the upstream sends it\n{before:#}\n\n--- as the key gets it\n{after:#}");
+        exit::OK
+    }
+}
+
+fn surroundings(folder: &Path, upstreams: &[SocketAddr; 3], admin_token: &str) -> Surroundings {
+    let [calls, coach, leads] = upstreams.map(|address| address.to_string());
+    let text = |name: &str| folder.join(name).display().to_string();
+    let overrides = [
+        ("CALLS_ADDRESS", calls),
+        ("COACH_ADDRESS", coach),
+        ("LEADS_ADDRESS", leads),
+        ("COLONNADE_PROXY", free(PROXY)),
+        ("COLONNADE_ADMIN", free(ADMIN)),
+        ("COLONNADE_TELEMETRY", free(TELEMETRY)),
+        ("COLONNADE_DIRECTORY", text("directory.yaml")),
+        ("COLONNADE_ACCESS_LOG", text("access.log")),
+        ("COLONNADE_ADMIN_TOKEN", admin_token.to_owned()),
+    ];
+    Surroundings { overrides: overrides.map(|(name, value)| (name.to_owned(), value)).into_iter().collect::<HashMap<_, _>>() }
+}
+
+/// The address if nobody has it, else one of the kernel's choice.
+fn free(address: &str) -> String {
+    let wanted = std::net::TcpListener::bind(address).map(|_| address);
+    wanted.unwrap_or(KERNELS_CHOICE).to_owned()
+}
+
+fn random_hex(bytes: usize) -> std::io::Result<String> {
+    let mut random = vec![0; bytes];
+    getrandom::fill(&mut random).map_err(|error| std::io::Error::other(error.to_string()))?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Starts the three upstreams on a thread of their own; it ends with the process.
+fn upstreams() -> std::io::Result<[SocketAddr; 3]> {
+    let (sender, receiver) = oneshot::channel();
+    std::thread::Builder::new().name("upstreams".to_owned()).spawn(move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        runtime.block_on(async {
+            let mut addresses = Vec::new();
+            for service in [Service::Calls, Service::Coach, Service::Leads] {
+                let Ok(listener) = TcpListener::bind(KERNELS_CHOICE).await else { return };
+                addresses.extend(listener.local_addr());
+                tokio::spawn(colonnade_upstream::serve(listener, service, Journal::new(0)));
+            }
+            let _ = sender.send(addresses);
+            std::future::pending::<()>().await;
+        });
+    })?;
+    let addresses = receiver.blocking_recv().unwrap_or_default();
+    addresses.try_into().map_err(|_| std::io::Error::other("the stand-in upstreams did not start"))
+}

@@ -1,0 +1,273 @@
+//! `colonnade explain`: one decision offline, step by step, and with a body its rewrite.
+//!
+//! Runs the code that serves, on the files as they are now. What was dropped and mapped is found
+//! by comparing the body before and after, so it tells what happened, not what was meant.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Read};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gateway_policy::{
+    Admission, Admitted, Denial, Meters, Problem, RequestHead, Rules, Snapshot, Target, UnixMs, admit,
+    admit_principal, authenticate_id,
+};
+use gateway_rewrite::Rewriter;
+use gateway_settings::Store;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde_json::{Value, json};
+
+use crate::args::{ExplainArgs, Format};
+use crate::exit;
+use crate::load::{self, Surroundings};
+
+/// Largest body that is read from standard input.
+const BODY_BYTES_MAX: u64 = 64 << 20;
+
+/// Explains one request; 0 when it would be allowed, 1 when refused.
+pub(crate) fn run(args: &ExplainArgs) -> u8 {
+    let snapshot = match snapshot(args) {
+        Ok(snapshot) => snapshot,
+        Err((code, lines)) => {
+            lines.iter().for_each(|line| eprintln!("{line}"));
+            return code;
+        }
+    };
+    match explained(args, &snapshot) {
+        Ok(explanation) => {
+            explanation.print(args.format);
+            if explanation.allowed { exit::OK } else { exit::FAILED }
+        }
+        Err(why) => {
+            eprintln!("{why}");
+            2
+        }
+    }
+}
+
+fn snapshot(args: &ExplainArgs) -> Result<(Snapshot, Meters), (u8, Vec<String>)> {
+    let around = Surroundings::default();
+    let path = args.config.path();
+    let invalid = |error: load::LoadError| (exit::INVALID_CONFIGURATION, error.lines());
+    let text = load::text_of(&path).map_err(invalid)?;
+    let loaded = load::configuration(&text, &path, &around).map_err(invalid)?;
+    let Store::File(directory) = &loaded.settings.store else {
+        let why = "explain reads `store: { file: … }` only".to_owned();
+        return Err((exit::STORE_UNREACHABLE, vec![why]));
+    };
+    let text = load::text_of(directory).map_err(|error| (exit::STORE_UNREACHABLE, error.lines()))?;
+    let records = load::directory(&text, directory, &around).map_err(invalid)?;
+    let meters = Meters::new();
+    let (compiled, _) = load::keys(&records, &loaded.rules, &meters);
+    Ok((Snapshot { revision: 1, rules: loaded.rules.into(), keys: compiled.keys }, meters))
+}
+
+/// What is printed.
+struct Explanation {
+    allowed: bool,
+    steps: Vec<(&'static str, String)>,
+    body: Option<BodyChange>,
+}
+
+struct BodyChange {
+    after: String,
+    /// Dropped member paths, and how often.
+    dropped: BTreeMap<String, u64>,
+    /// Path, value before, value after; and how often.
+    mapped: BTreeMap<(String, String, String), u64>,
+    rows_hidden: u64,
+}
+
+fn explained(args: &ExplainArgs, (snapshot, meters): &(Snapshot, Meters)) -> Result<Explanation, String> {
+    let method = Method::from_bytes(args.method.as_bytes()).map_err(|_| "METHOD is no HTTP method".to_owned())?;
+    let mut headers = headers(&args.headers)?;
+    let (key, body) = input(args.key.is_some())?;
+    if let Some(key) = key {
+        let value = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| "the key is malformed".to_owned())?;
+        headers.append(http::header::AUTHORIZATION, value);
+    }
+    let head = RequestHead { method: &method, target: args.target.as_bytes(), headers: &headers, client: args.client };
+    let at = UnixMs(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64));
+    let decision = match &args.key_id {
+        None => admit(snapshot, meters, &head, at),
+        Some(id) => by_id(snapshot, meters, id, &head, at),
+    };
+    Ok(match decision {
+        Err(denial) => refused(&snapshot.rules, &denial),
+        Ok(Admitted::WhoAmI { principal, .. }) => Explanation {
+            allowed: true,
+            steps: vec![("key", principal.key().id.to_string()), ("answer", "the gateway's own: who am I".to_owned())],
+            body: None,
+        },
+        Ok(Admitted::Forward(admission)) => allowed(&snapshot.rules, &admission, body.as_deref()),
+    })
+}
+
+fn by_id(snapshot: &Snapshot, meters: &Meters, id: &str, head: &RequestHead<'_>, at: UnixMs) -> Result<Admitted, Denial> {
+    let target = Target::parse(head.target)?;
+    let principal = authenticate_id(&snapshot.keys, id, head.client, at)?;
+    admit_principal(snapshot, meters, principal, &target, head, at)
+}
+
+fn headers(lines: &[String]) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        let (name, value) = line.split_once(':').ok_or_else(|| format!("`{line}` is not `Name: value`"))?;
+        let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| format!("`{name}` is no header name"))?;
+        let value = HeaderValue::from_str(value.trim()).map_err(|_| format!("the value of `{name}` is malformed"))?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+/// The key (when it is asked for) and the body from standard input.
+fn input(with_key: bool) -> Result<(Option<String>, Option<Vec<u8>>), String> {
+    if !with_key && std::io::stdin().is_terminal() {
+        return Ok((None, None));
+    }
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().lock().take(BODY_BYTES_MAX).read_to_end(&mut bytes);
+    read.map_err(|error| format!("standard input: {error}"))?;
+    if !with_key {
+        return Ok((None, (!bytes.is_empty()).then_some(bytes)));
+    }
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let key = String::from_utf8(bytes[..end].to_vec()).map_err(|_| "the key is malformed".to_owned())?;
+    let body = bytes.get(end + 1..).filter(|body| !body.is_empty()).map(<[u8]>::to_vec);
+    Ok((Some(key.trim_end_matches('\r').to_owned()), body))
+}
+
+fn refused(rules: &Rules, denial: &Denial) -> Explanation {
+    let problem = Problem::of(denial, &rules.scopes);
+    let mut steps = Vec::new();
+    if let Some(key) = denial.key() {
+        steps.push(("key", key.to_string()));
+    }
+    steps.push(("refused", format!("{} {}: {}", problem.status, problem.code.as_str(), denial.refusal)));
+    Explanation { allowed: false, steps, body: None }
+}
+
+fn allowed(rules: &Rules, admission: &Admission, body: Option<&[u8]>) -> Explanation {
+    let grant = admission.grant();
+    let (key, route, job) = (grant.principal().key(), grant.route(), grant.job());
+    let resource = rules.resources.get(route.resource.index()).map_or("", |resource| &resource.name);
+    let columns = |visible: bool| {
+        let list = job.catalogue.columns().filter(|(id, _)| job.shown.contains(*id) == visible);
+        list.map(|(_, path)| path).collect::<Vec<_>>().join(" ")
+    };
+    let limits: Vec<String> = admission
+        .paid()
+        .quotas
+        .iter()
+        .map(|quota| format!("{} {} in {} s", quota.name, quota.requests, quota.window_ms / 1_000))
+        .collect();
+    let mut steps = vec![
+        ("key", format!("{} ({}) of account {}", key.id, key.name, key.account.id)),
+        ("limit", limits.join(", ")),
+        ("route", route.label.to_string()),
+        ("scope", key.scopes_text.to_string()),
+        ("team", grant.team().map_or("none".to_owned(), ToString::to_string)),
+        ("data scope", key.data_scope.as_str().to_owned()),
+        ("resource", resource.to_owned()),
+    ];
+    if job.is_identity() {
+        steps.push(("body", "passes as it is".to_owned()));
+    } else {
+        steps.push(("shown", if job.catalogue.is_all() { "all columns".to_owned() } else { columns(true) }));
+        steps.push(("hidden", columns(false)));
+    }
+    let mut explanation = Explanation { allowed: true, steps, body: None };
+    if let Some(body) = body {
+        match rewritten(admission, body) {
+            Ok(change) => explanation.body = Some(change),
+            Err(why) => {
+                explanation.allowed = false;
+                explanation.steps.push(("refused", why));
+            }
+        }
+    }
+    explanation
+}
+
+fn rewritten(admission: &Admission, body: &[u8]) -> Result<BodyChange, String> {
+    let mut out = Vec::with_capacity(body.len());
+    let mut rewriter = Rewriter::new(admission.grant().job().clone());
+    let told = |error: gateway_rewrite::RewriteError| format!("502 response_not_filterable: {error}");
+    rewriter.write(body, &mut out).map_err(told)?;
+    let totals = rewriter.end(&mut out).map_err(told)?;
+    if totals.single_row_hidden {
+        return Err("404 not_found: the row is hidden from this key".to_owned());
+    }
+    let after = String::from_utf8(out).map_err(|error| error.to_string())?;
+    let mut change =
+        BodyChange { after, dropped: BTreeMap::new(), mapped: BTreeMap::new(), rows_hidden: totals.rows_hidden };
+    // With hidden rows the lists no longer stand side by side, so only counts are told.
+    if totals.rows_hidden == 0
+        && let (Ok(before), Ok(after)) =
+            (serde_json::from_slice::<Value>(body), serde_json::from_str::<Value>(&change.after))
+    {
+        compare(&before, &after, "", &mut change);
+    }
+    Ok(change)
+}
+
+/// Walks both bodies side by side. The rewriter keeps order, so what remains of an object or an
+/// array is a subsequence of what was.
+fn compare(before: &Value, after: &Value, path: &str, change: &mut BodyChange) {
+    match (before, after) {
+        (Value::Object(old), Value::Object(new)) => {
+            for (name, value) in old {
+                let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                match new.get(name) {
+                    Some(kept) => compare(value, kept, &below, change),
+                    None => *change.dropped.entry(below).or_default() += 1,
+                }
+            }
+        }
+        (Value::Array(old), Value::Array(new)) if old.len() == new.len() => {
+            old.iter().zip(new).for_each(|(old, new)| compare(old, new, &format!("{path}[]"), change));
+        }
+        (old, new) if old != new => {
+            *change.mapped.entry((path.to_owned(), old.to_string(), new.to_string())).or_default() += 1;
+        }
+        _ => {}
+    }
+}
+
+impl Explanation {
+    fn print(&self, format: Format) {
+        if format == Format::Json {
+            println!("{}", self.json());
+            return;
+        }
+        println!("{}", if self.allowed { "allowed" } else { "refused" });
+        for (step, what) in &self.steps {
+            println!("  {step:<11} {what}");
+        }
+        let Some(body) = &self.body else { return };
+        for (path, times) in &body.dropped {
+            println!("  {:<11} {path} ({times})", "dropped");
+        }
+        for ((path, old, new), times) in &body.mapped {
+            println!("  {:<11} {path}: {old} -> {new} ({times})", "mapped");
+        }
+        println!("  {:<11} {}", "rows hidden", body.rows_hidden);
+        println!("\n{}", body.after);
+    }
+
+    fn json(&self) -> Value {
+        let steps: serde_json::Map<String, Value> =
+            self.steps.iter().map(|(step, what)| ((*step).to_owned(), json!(what))).collect();
+        let mut all = json!({ "allowed": self.allowed, "steps": steps });
+        if let Some(body) = &self.body {
+            let mapped: Vec<Value> = body
+                .mapped
+                .iter()
+                .map(|((path, old, new), times)| json!({ "path": path, "before": old, "after": new, "times": times }))
+                .collect();
+            all["body"] = json!({
+                "dropped": body.dropped, "mapped": mapped, "rows_hidden": body.rows_hidden, "after": body.after,
+            });
+        }
+        all
+    }
+}

@@ -1,0 +1,68 @@
+//! Files and environment → settings and records. Shared by `run`, `check`, `explain` and `demo`.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::fs;
+use std::path::Path;
+
+use gateway_policy::{Compiled, Meters, Rules, compile};
+use gateway_settings::directory::{LoadedDirectory, load_directory};
+use gateway_settings::{Fault, Loaded, LookUp};
+
+/// Where `${NAME}` and `${file:PATH}` come from: overrides first, then the process.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) overrides: HashMap<String, String>,
+}
+
+impl LookUp for Surroundings {
+    fn variable(&self, name: &str) -> Option<String> {
+        self.overrides.get(name).cloned().or_else(|| std::env::var(name).ok())
+    }
+
+    fn file(&self, path: &Path) -> std::io::Result<String> {
+        fs::read_to_string(path)
+    }
+}
+
+/// Faults of a configuration, or of reading it.
+#[derive(Debug)]
+pub(crate) enum LoadError {
+    Unreadable(String),
+    Faulty(Vec<Fault>),
+}
+
+impl LoadError {
+    /// One text a fault.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        match self {
+            LoadError::Unreadable(why) => vec![why.clone()],
+            LoadError::Faulty(faults) => faults.iter().map(Fault::to_string).collect(),
+        }
+    }
+}
+
+/// Parses a configuration.
+pub(crate) fn configuration(text: &str, path: &Path, around: &Surroundings) -> Result<Loaded, LoadError> {
+    gateway_settings::load(text, path, around).map_err(LoadError::Faulty)
+}
+
+/// Parses a directory.
+pub(crate) fn directory(text: &str, path: &Path, around: &Surroundings) -> Result<LoadedDirectory, LoadError> {
+    load_directory(text, path, around).map_err(LoadError::Faulty)
+}
+
+/// Compiles records against rules; the faults of both steps as one list.
+pub(crate) fn keys(loaded: &LoadedDirectory, rules: &Rules, meters: &Meters) -> (Compiled, Vec<Fault>) {
+    let compiled = compile(&loaded.directory, rules, meters);
+    let own = loaded.faults(&compiled.left_out);
+    let all = loaded.left_out.iter().cloned().chain(own).collect();
+    (compiled, all)
+}
+
+/// A file's text, or why not in one line.
+pub(crate) fn text_of(path: &Path) -> Result<String, LoadError> {
+    let unreadable =
+        |error: &dyn Display| LoadError::Unreadable(format!("{}: cannot be read: {error}", path.display()));
+    fs::read_to_string(path).map_err(|error| unreadable(&error))
+}

@@ -1,0 +1,45 @@
+//! `colonnade`: the only main. Reads arguments, wires the rooms together, decides nothing.
+
+mod args;
+mod check;
+mod demo;
+mod explain;
+mod health;
+mod load;
+mod logging;
+mod publish;
+mod serve;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Exit codes (CONTRACT section 1); 2 is clap's.
+pub(crate) mod exit {
+    pub(crate) const OK: u8 = 0;
+    pub(crate) const FAILED: u8 = 1;
+    pub(crate) const STORE_UNREACHABLE: u8 = 69;
+    pub(crate) const INVALID_CONFIGURATION: u8 = 78;
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let code = match args.command {
+        Command::Run { config } => serve::run(&config.path()),
+        Command::Demo(demo) => demo::run(&demo),
+        Command::Check { config, format } => check::run(&config.path(), format),
+        Command::Explain(explain) => explain::run(&explain),
+        Command::Schema => {
+            print!("{}", gateway_settings::schema_text());
+            exit::OK
+        }
+        Command::Health { config, ready } => health::run(&config.path(), ready),
+    };
+    ExitCode::from(code)
+}

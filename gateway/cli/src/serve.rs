@@ -1,0 +1,397 @@
+//! The composition root of a serving process: runtimes, listeners, publisher, signals, drain.
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use gateway_admin::{
+    AdminParts, AdminToken, Permission, Probe, Status, TelemetryParts, Tokens, admin_router, telemetry_router,
+};
+use gateway_policy::Digest;
+use gateway_proxy::{
+    AccessLog, Balance, Bound, Gateway, GatewayParts, ListenerSpec, ProxyMetrics, RESOLVE_EVERY, ServerSpec,
+    Timeouts, TlsFiles, UpstreamSpec, UpstreamTls, bind, serve as serve_listener,
+};
+use gateway_settings::{AccessLog as AccessLogTarget, Settings};
+use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::exit;
+use crate::load::Surroundings;
+use crate::logging;
+use crate::publish::{POLL_EVERY, Publisher, StartError};
+use crate::signals::{Signals, Wish};
+
+/// Least time between the last answer and the end, for the client's side to read it.
+const SETTLE: Duration = Duration::from_millis(20);
+const CLOCK_TICK: Duration = Duration::from_secs(1);
+/// The variable that gives one admin token with every permission.
+const ADMIN_TOKEN: &str = "COLONNADE_ADMIN_TOKEN";
+
+/// `colonnade run`.
+pub(crate) fn run(path: &Path) -> u8 {
+    logging::start();
+    match Server::start(path, Surroundings::default()) {
+        Ok(server) => server.until_stopped(),
+        Err((code, lines)) => {
+            lines.iter().for_each(|line| eprintln!("{line}"));
+            code
+        }
+    }
+}
+
+/// What a start failed with: the exit code and what to print.
+type Failed = (u8, Vec<String>);
+
+/// A serving process.
+pub(crate) struct Server {
+    control: tokio::runtime::Runtime,
+    data: pingora_runtime::Runtime,
+    gateway: Arc<Gateway>,
+    addresses: Addresses,
+    stop: watch::Sender<bool>,
+    reloads: mpsc::Sender<oneshot::Sender<gateway_admin::ReloadOutcome>>,
+    delay: Duration,
+    grace: Duration,
+}
+
+/// Where the process listens.
+#[derive(Debug, Clone)]
+pub(crate) struct Addresses {
+    pub(crate) proxy: Vec<std::net::SocketAddr>,
+    pub(crate) admin: std::net::SocketAddr,
+    pub(crate) telemetry: std::net::SocketAddr,
+}
+
+impl Server {
+    /// Loads, binds and serves. When this returns, every address answers.
+    pub(crate) fn start(path: &Path, around: Surroundings) -> Result<Server, Failed> {
+        // Of the two providers that the tree could use, ring needs nothing but a C compiler.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let registry = Registry::new();
+        let admin_token = around.overrides.get(ADMIN_TOKEN).cloned().or_else(|| std::env::var(ADMIN_TOKEN).ok());
+        let publisher = Publisher::start(path, around, &registry).map_err(|error| match error {
+            StartError::Configuration(lines) => (exit::INVALID_CONFIGURATION, lines),
+            StartError::Store(lines) => (exit::STORE_UNREACHABLE, lines),
+        })?;
+        let settings = publisher.settings().clone();
+        let gateway = gateway(&publisher, &settings, &registry)?;
+        build_facts(&registry).map_err(|error| failed(&error))?;
+        let bound = bind_all(&settings)?;
+        let control = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("control")
+            .enable_all()
+            .build()
+            .map_err(|error| failed(&error))?;
+        let (admin, telemetry) = control.block_on(async {
+            let admin = TcpListener::bind(settings.admin.address).await;
+            let telemetry = TcpListener::bind(settings.telemetry.address).await;
+            let named = |result: std::io::Result<TcpListener>, what: &str, address: std::net::SocketAddr| {
+                result.map_err(|error| failed(&format!("cannot listen on {address} ({what}): {error}")))
+            };
+            Ok::<_, Failed>((
+                named(admin, "admin", settings.admin.address)?,
+                named(telemetry, "telemetry", settings.telemetry.address)?,
+            ))
+        })?;
+        let addresses = Addresses {
+            proxy: bound.iter().map(Bound::address).collect(),
+            admin: admin.local_addr().map_err(|error| failed(&error))?,
+            telemetry: telemetry.local_addr().map_err(|error| failed(&error))?,
+        };
+        let (stop, stopping) = watch::channel(false);
+        let data = data_runtime(&gateway, bound, &stopping);
+        let (reloads, requests) = mpsc::channel(8);
+        serve_control(&control, &gateway, &publisher, &registry, &reloads, admin_token, admin, telemetry);
+        control.spawn(publish_loop(publisher, requests));
+        let server = Server {
+            control,
+            data,
+            gateway,
+            addresses,
+            stop,
+            reloads,
+            delay: Duration::from_millis(settings.drain.delay_ms),
+            grace: Duration::from_millis(settings.drain.grace_ms),
+        };
+        server.announce();
+        Ok(server)
+    }
+
+    pub(crate) fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// The runtime for everything that is not the customers' traffic.
+    pub(crate) fn control(&self) -> &tokio::runtime::Runtime {
+        &self.control
+    }
+
+    fn announce(&self) {
+        let proxy: Vec<String> = self.addresses.proxy.iter().map(ToString::to_string).collect();
+        tracing::info!(
+            proxy = proxy.join(","),
+            admin = %self.addresses.admin,
+            telemetry = %self.addresses.telemetry,
+            "ready"
+        );
+    }
+
+    /// Serves until a signal says stop, then drains. The exit code.
+    pub(crate) fn until_stopped(self) -> u8 {
+        let reloads = self.reloads.clone();
+        let outcome = self.control.block_on(async {
+            let mut signals = match Signals::listen() {
+                Ok(signals) => signals,
+                Err(error) => {
+                    tracing::error!(%error, "cannot listen for signals");
+                    return exit::FAILED;
+                }
+            };
+            loop {
+                match signals.next().await {
+                    Wish::Stop => break,
+                    Wish::Reload => {
+                        let (answer, _) = oneshot::channel();
+                        let _ = reloads.send(answer).await;
+                    }
+                }
+            }
+            tokio::select! {
+                () = self.drain() => exit::OK,
+                () = second_stop(&mut signals) => exit::FAILED,
+            }
+        });
+        self.gateway.close();
+        self.data.shutdown_timeout(Duration::ZERO);
+        self.control.shutdown_background();
+        outcome
+    }
+
+    /// Not ready, wait, stop accepting, finish what is under way.
+    async fn drain(&self) {
+        tracing::info!(delay_ms = self.delay.as_millis() as u64, "draining");
+        self.gateway.drain();
+        tokio::time::sleep(self.delay).await;
+        let _ = self.stop.send(true);
+        let finished = async {
+            while self.gateway.in_flight() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if tokio::time::timeout(self.grace, finished).await.is_err() {
+            tracing::warn!(under_way = self.gateway.in_flight(), "the grace period is over");
+        }
+        tokio::time::sleep(SETTLE).await;
+        tracing::info!("stopped");
+    }
+}
+
+async fn second_stop(signals: &mut Signals) {
+    while signals.next().await != Wish::Stop {}
+}
+
+fn failed(error: &dyn std::fmt::Display) -> Failed {
+    (exit::FAILED, vec![error.to_string()])
+}
+
+fn gateway(publisher: &Publisher, settings: &Settings, registry: &Registry) -> Result<Arc<Gateway>, Failed> {
+    let access_log = match &settings.telemetry.access_log {
+        AccessLogTarget::Stdout => AccessLog::stdout(),
+        AccessLogTarget::Off => Ok(AccessLog::off()),
+        AccessLogTarget::File(path) => AccessLog::file(path),
+    }
+    .map_err(|error| failed(&format!("cannot open the access log: {error}")))?;
+    let metrics = ProxyMetrics::register(registry).map_err(|error| failed(&error))?;
+    Ok(Arc::new(Gateway::new(GatewayParts {
+        published: publisher.published(),
+        meters: publisher.meters(),
+        metrics: Arc::new(metrics),
+        access_log,
+        clock: publisher.clock(),
+    })))
+}
+
+/// `colonnade_build_info` and the process's own metrics.
+fn build_facts(registry: &Registry) -> prometheus::Result<()> {
+    let build = IntGaugeVec::new(Opts::new("colonnade_build_info", "Always 1; the version is a label."), &["version"])?;
+    build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    registry.register(Box::new(build))?;
+    registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
+}
+
+fn bind_all(settings: &Settings) -> Result<Vec<Bound>, Failed> {
+    settings
+        .listeners
+        .iter()
+        .map(|listener| {
+            bind(ListenerSpec {
+                address: listener.address.to_string(),
+                tls: listener.tls.as_ref().map(|tls| TlsFiles {
+                    certificate: tls.certificate.clone(),
+                    key: tls.key.clone(),
+                }),
+                trusted_proxies: listener.trusted_proxies.clone(),
+                h2c: listener.h2c,
+            })
+            .map_err(|error| failed(&error))
+        })
+        .collect()
+}
+
+/// One single-thread runtime a core: connections stay where they were accepted.
+fn data_runtime(gateway: &Arc<Gateway>, bound: Vec<Bound>, stopping: &watch::Receiver<bool>) -> pingora_runtime::Runtime {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let data = pingora_runtime::Runtime::new_no_steal(cores, "proxy");
+    for listener in bound {
+        data.get_handle().spawn(serve_listener(Arc::clone(gateway), listener, stopping.clone()));
+    }
+    data
+}
+
+#[allow(clippy::too_many_arguments)]
+fn serve_control(
+    control: &tokio::runtime::Runtime,
+    gateway: &Arc<Gateway>,
+    publisher: &Publisher,
+    registry: &Registry,
+    reloads: &mpsc::Sender<oneshot::Sender<gateway_admin::ReloadOutcome>>,
+    admin_token: Option<String>,
+    admin: TcpListener,
+    telemetry: TcpListener,
+) {
+    let draining = Arc::clone(gateway);
+    let registry = registry.clone();
+    let parts = TelemetryParts {
+        metrics: Arc::new(move || TextEncoder::new().encode_to_string(&registry.gather()).unwrap_or_default()),
+        probe: Arc::new(move || if draining.is_draining() { Probe::Draining } else { Probe::Ready }),
+    };
+    control.spawn(async move { axum::serve(telemetry, telemetry_router(parts)).await });
+    let tokens = tokens(publisher.settings(), admin_token);
+    let (published, outcome) = (publisher.published(), publisher.outcome());
+    let (gateway, reloads) = (Arc::clone(gateway), reloads.clone());
+    let parts = AdminParts {
+        tokens: Arc::new(move || tokens.clone()),
+        status: Arc::new(move || {
+            let serving = published.current();
+            Status {
+                version: env!("CARGO_PKG_VERSION"),
+                revision: serving.snapshot.revision,
+                keys: serving.snapshot.keys.len(),
+                draining: gateway.is_draining(),
+                last_reload: outcome.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            }
+        }),
+        reload: Arc::new(move || {
+            let reloads = reloads.clone();
+            Box::pin(async move {
+                let (answer, outcome) = oneshot::channel();
+                let _ = reloads.send(answer).await;
+                outcome.await.unwrap_or_default()
+            })
+        }),
+    };
+    control.spawn(async move { axum::serve(admin, admin_router(parts)).await });
+}
+
+fn tokens(settings: &Settings, from_environment: Option<String>) -> Tokens {
+    let configured = settings.admin.tokens.iter().map(|token| {
+        let all = [
+            (token.permissions.keys, Permission::Keys),
+            (token.permissions.data, Permission::Data),
+            (token.permissions.accounts, Permission::Accounts),
+            (true, Permission::Read),
+        ];
+        AdminToken {
+            name: token.name.clone(),
+            digest: token.digest,
+            permissions: all.into_iter().filter(|(held, _)| *held).map(|(_, permission)| permission).collect(),
+        }
+    });
+    let environment = from_environment.filter(|token| !token.is_empty()).map(|token| AdminToken {
+        name: ADMIN_TOKEN.to_owned(),
+        digest: Digest::sha256(token.as_bytes()),
+        permissions: vec![Permission::Keys, Permission::Data, Permission::Accounts, Permission::Read],
+    });
+    Tokens(configured.chain(environment).collect())
+}
+
+/// The publisher's task: looks at the files, follows the clock, resolves names, reloads on demand.
+async fn publish_loop(
+    publisher: Publisher,
+    mut requests: mpsc::Receiver<oneshot::Sender<gateway_admin::ReloadOutcome>>,
+) {
+    let clock = publisher.clock();
+    let published = publisher.published();
+    let publisher = Arc::new(std::sync::Mutex::new(publisher));
+    let mut poll = tokio::time::interval(POLL_EVERY);
+    let mut tick = tokio::time::interval(CLOCK_TICK);
+    let mut resolve = tokio::time::interval(RESOLVE_EVERY);
+    poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => clock.tick(),
+            _ = resolve.tick() => {
+                let upstreams = Arc::clone(&published.current().upstreams);
+                tokio::task::spawn_blocking(move || upstreams.resolve());
+            }
+            _ = poll.tick() => {
+                blocking(&publisher, Publisher::poll).await;
+            }
+            request = requests.recv() => {
+                let Some(answer) = request else { return };
+                if let Some(outcome) = blocking(&publisher, Publisher::reload).await {
+                    // Nobody waits for the answer to a signal.
+                    let _ = answer.send(outcome);
+                }
+            }
+        }
+    }
+}
+
+/// Compiling a large directory takes a while; the control runtime must go on meanwhile.
+async fn blocking<T: Send + 'static>(
+    publisher: &Arc<std::sync::Mutex<Publisher>>,
+    work: fn(&mut Publisher) -> T,
+) -> Option<T> {
+    let publisher = Arc::clone(publisher);
+    let task = tokio::task::spawn_blocking(move || {
+        work(&mut publisher.lock().unwrap_or_else(PoisonError::into_inner))
+    });
+    task.await.ok()
+}
+
+/// The upstreams as the proxy wants them.
+pub(crate) fn upstream_specs(settings: &Settings) -> Vec<UpstreamSpec> {
+    settings
+        .upstreams
+        .iter()
+        .map(|upstream| UpstreamSpec {
+            name: upstream.name.clone(),
+            servers: upstream
+                .servers
+                .iter()
+                .map(|server| ServerSpec { address: server.address.clone(), weight: server.weight })
+                .collect(),
+            balance: match upstream.balance {
+                gateway_settings::Balance::RoundRobin => Balance::RoundRobin,
+                gateway_settings::Balance::LeastConnections => Balance::LeastConnections,
+                gateway_settings::Balance::Random => Balance::Random,
+            },
+            timeouts: Timeouts {
+                connect: Duration::from_millis(upstream.timeouts.connect_ms),
+                first_byte: Duration::from_millis(upstream.timeouts.first_byte_ms),
+                idle: Duration::from_millis(upstream.timeouts.idle_ms),
+                total: Duration::from_millis(upstream.timeouts.total_ms),
+            },
+            connections_max: upstream.connections_max as usize,
+            host: upstream.host.clone(),
+            tls: upstream
+                .tls
+                .as_ref()
+                .map(|tls| UpstreamTls { sni: tls.sni.clone(), ca: tls.ca.clone() }),
+        })
+        .collect()
+}

@@ -1,0 +1,22 @@
+//! What black-box tests stand on: a real gateway process, upstreams that write exact bytes, and a
+//! client that reads them.
+//!
+//! Nothing here knows the product's crates: what is checked is what the outside sees. Ports are
+//! chosen by the kernel; every wait has an end and looks at an effect, never at the clock alone.
+
+pub(crate) mod answer;
+pub(crate) mod client;
+pub(crate) mod config;
+pub(crate) mod directory;
+pub(crate) mod gateway;
+pub(crate) mod lines;
+pub(crate) mod request;
+pub(crate) mod upstream;
+pub(crate) mod waiting;
+
+pub(crate) use answer::Answer;
+pub(crate) use client::Connection;
+pub(crate) use config::Config;
+pub(crate) use directory::{Directory, Key};
+pub(crate) use gateway::Gateway;
+pub(crate) use upstream::{Gate, Reply, Upstream};

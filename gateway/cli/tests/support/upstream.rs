@@ -1,0 +1,397 @@
+//! A scripted upstream: records requests byte for byte and answers with the bytes it is given.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use super::waiting::{self, DEADLINE};
+
+/// A request as it reached the upstream.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen {
+    /// Which connection brought it; two requests on one connection have the same.
+    pub(crate) connection: usize,
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) headers: Vec<(String, String)>,
+    /// From the request line to the empty line.
+    pub(crate) head: String,
+    /// Without its framing.
+    pub(crate) body: Vec<u8>,
+    /// Every byte of it, framing included.
+    pub(crate) wire: Vec<u8>,
+}
+
+impl Seen {
+    /// The values of a header, joined; `None` when there is none.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        let values: Vec<&str> = self
+            .headers
+            .iter()
+            .filter(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+            .collect();
+        (!values.is_empty()).then(|| values.join("|"))
+    }
+
+    /// Names in lower case, sorted.
+    pub(crate) fn header_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+        names.sort();
+        names
+    }
+}
+
+/// A door in the middle of an answer: the upstream waits at it until the test opens it.
+#[derive(Clone, Default)]
+pub(crate) struct Gate {
+    state: Arc<(Mutex<(bool, usize)>, Condvar)>,
+}
+
+impl Gate {
+    pub(crate) fn new() -> Gate {
+        Gate::default()
+    }
+
+    pub(crate) fn open(&self) {
+        self.state.0.lock().unwrap_or_else(PoisonError::into_inner).0 = true;
+        self.state.1.notify_all();
+    }
+
+    /// Waits until `answers` answers have come as far as the gate.
+    pub(crate) fn await_reached(&self, answers: usize) {
+        waiting::until("an answer at the gate", || {
+            (self.state.0.lock().unwrap_or_else(PoisonError::into_inner).1 >= answers).then_some(())
+        });
+    }
+
+    fn pass(&self) {
+        let mut state = self.state.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.1 += 1;
+        let _ = self.state.1.wait_timeout_while(state, 3 * DEADLINE, |state| !state.0);
+    }
+}
+
+#[derive(Clone)]
+enum Step {
+    Write(Vec<u8>),
+    Wait(Gate),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    KeepAlive,
+    Close,
+}
+
+/// What an upstream writes for one request.
+#[derive(Clone)]
+pub(crate) struct Reply {
+    steps: Vec<Step>,
+    then: Then,
+}
+
+impl Reply {
+    /// 200, `application/json`, with its length.
+    pub(crate) fn json(body: impl AsRef<[u8]>) -> Reply {
+        Reply::status(200, body)
+    }
+
+    pub(crate) fn status(status: u16, body: impl AsRef<[u8]>) -> Reply {
+        Reply::with_headers(status, &[("Content-Type", "application/json")], body)
+    }
+
+    /// Exactly these headers and the length.
+    pub(crate) fn with_headers(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Reply {
+        let body = body.as_ref();
+        let mut bytes = head(status, headers);
+        bytes.extend(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
+        bytes.extend(body);
+        Reply::raw(bytes)
+    }
+
+    /// These bytes, and the connection stays.
+    pub(crate) fn raw(bytes: impl Into<Vec<u8>>) -> Reply {
+        Reply { steps: vec![Step::Write(bytes.into())], then: Then::KeepAlive }
+    }
+
+    /// 200, `application/json`, one chunk a piece.
+    pub(crate) fn chunked(pieces: &[&[u8]]) -> Reply {
+        let mut bytes = head(200, &[("Content-Type", "application/json"), ("Transfer-Encoding", "chunked")]);
+        bytes.extend(b"\r\n");
+        for piece in pieces {
+            bytes.extend(format!("{:x}\r\n", piece.len()).as_bytes());
+            bytes.extend(*piece);
+            bytes.extend(b"\r\n");
+        }
+        bytes.extend(b"0\r\n\r\n");
+        Reply::raw(bytes)
+    }
+
+    /// 200, `application/json`, the body ends with the connection.
+    pub(crate) fn until_close(body: impl AsRef<[u8]>) -> Reply {
+        let mut bytes = head(200, &[("Content-Type", "application/json")]);
+        bytes.extend(b"\r\n");
+        bytes.extend(body.as_ref());
+        Reply::raw(bytes).then_close()
+    }
+
+    /// Never answers, until the connection goes.
+    pub(crate) fn silence() -> Reply {
+        Reply { steps: Vec::new(), then: Then::KeepAlive }.wait(&Gate::new())
+    }
+
+    /// Ends the connection instead of answering.
+    pub(crate) fn nothing() -> Reply {
+        Reply { steps: Vec::new(), then: Then::Close }
+    }
+
+    /// Waits before the whole answer.
+    #[must_use]
+    pub(crate) fn behind(mut self, gate: &Gate) -> Reply {
+        self.steps.insert(0, Step::Wait(gate.clone()));
+        self
+    }
+
+    /// Waits here.
+    #[must_use]
+    pub(crate) fn wait(mut self, gate: &Gate) -> Reply {
+        self.steps.push(Step::Wait(gate.clone()));
+        self
+    }
+
+    /// Writes more.
+    #[must_use]
+    pub(crate) fn more(mut self, bytes: impl Into<Vec<u8>>) -> Reply {
+        self.steps.push(Step::Write(bytes.into()));
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn then_close(mut self) -> Reply {
+        self.then = Then::Close;
+        self
+    }
+}
+
+fn head(status: u16, headers: &[(&str, &str)]) -> Vec<u8> {
+    let mut head = format!("HTTP/1.1 {status} Upstream's Own Words\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.into_bytes()
+}
+
+type Script = dyn Fn(&Seen) -> Reply + Send + Sync;
+
+struct State {
+    script: Mutex<Arc<Script>>,
+    seen: Mutex<Vec<Seen>>,
+    connections: Mutex<Vec<TcpStream>>,
+    accepted: AtomicUsize,
+    stop: AtomicBool,
+}
+
+/// A listening upstream; it goes with the value.
+pub(crate) struct Upstream {
+    address: SocketAddr,
+    state: Arc<State>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+impl Upstream {
+    /// Answers every request the same.
+    pub(crate) fn answering(status: u16, body: &str) -> Upstream {
+        Upstream::replying(Reply::status(status, body))
+    }
+
+    pub(crate) fn replying(reply: Reply) -> Upstream {
+        Upstream::scripted(move |_| reply.clone())
+    }
+
+    pub(crate) fn scripted(script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Upstream {
+        Upstream::listen(script, true, serve)
+    }
+
+    /// Writes `bytes` once a request head has come, and resets the connection.
+    pub(crate) fn resetting(bytes: &'static [u8]) -> Upstream {
+        Upstream::listen(|_| Reply::nothing(), false, move |mut stream, state, _| {
+            // Closing a socket with unread bytes makes the kernel send a reset.
+            let mut peeked = [0; 4096];
+            waiting::within(DEADLINE, || {
+                let length = stream.peek(&mut peeked).unwrap_or(0);
+                peeked[..length].windows(4).any(|four| four == b"\r\n\r\n").then_some(())
+            });
+            record(state, Seen::default());
+            let _ = stream.write_all(bytes);
+        })
+    }
+
+    /// `kept`: connections are kept in a list and ended with the upstream, not by their own thread's drop.
+    fn listen(
+        script: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+        kept: bool,
+        serve: impl Fn(TcpStream, &State, usize) + Send + Sync + 'static,
+    ) -> Upstream {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(State {
+            script: Mutex::new(Arc::new(script)),
+            seen: Mutex::default(),
+            connections: Mutex::default(),
+            accepted: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+        });
+        let shared = Arc::clone(&state);
+        let serve = Arc::new(serve);
+        let acceptor = std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if shared.stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                let number = shared.accepted.fetch_add(1, Ordering::SeqCst);
+                let _ = stream.set_nodelay(true);
+                if let (true, Ok(clone)) = (kept, stream.try_clone()) {
+                    shared.connections.lock().unwrap_or_else(PoisonError::into_inner).push(clone);
+                }
+                let (state, serve) = (Arc::clone(&shared), Arc::clone(&serve));
+                std::thread::spawn(move || {
+                    let closer = kept.then(|| stream.try_clone());
+                    serve(stream, &state, number);
+                    // The list above holds another handle, so dropping ours would not end it.
+                    if let Some(Ok(closer)) = closer {
+                        let _ = closer.shutdown(Shutdown::Both);
+                    }
+                });
+            }
+        });
+        Upstream { address, state, acceptor: Some(acceptor) }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// From the next request on.
+    pub(crate) fn now_replies(&self, reply: Reply) {
+        *self.state.script.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(move |_| reply.clone());
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Seen> {
+        self.state.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn requests_seen(&self) -> usize {
+        self.state.seen.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// The last request; there must be one.
+    pub(crate) fn last(&self) -> Seen {
+        self.requests().pop().expect("a request that reached the upstream")
+    }
+
+    pub(crate) fn forget(&self) {
+        self.state.seen.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.state.stop.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+        for stream in self.state.connections.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        if let Some(acceptor) = self.acceptor.take() {
+            let _ = acceptor.join();
+        }
+    }
+}
+
+/// An address on which nobody listens.
+pub(crate) fn nobody() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).unwrap()
+}
+
+fn record(state: &State, seen: Seen) {
+    state.seen.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
+}
+
+fn serve(mut stream: TcpStream, state: &State, number: usize) {
+    let mut ahead = Vec::new();
+    while let Some(mut seen) = read_request(&mut stream, &mut ahead) {
+        seen.connection = number;
+        record(state, seen.clone());
+        let script = Arc::clone(&state.script.lock().unwrap_or_else(PoisonError::into_inner));
+        let reply = script(&seen);
+        for step in reply.steps {
+            match step {
+                Step::Write(bytes) if stream.write_all(&bytes).is_err() => return,
+                Step::Write(_) => {}
+                Step::Wait(gate) => gate.pass(),
+            }
+        }
+        if reply.then == Then::Close {
+            return;
+        }
+    }
+}
+
+fn read_request(stream: &mut TcpStream, ahead: &mut Vec<u8>) -> Option<Seen> {
+    let end = fill(stream, ahead, |bytes| bytes.windows(4).position(|four| four == b"\r\n\r\n"))? + 4;
+    let head = String::from_utf8_lossy(&ahead[..end]).into_owned();
+    let mut wire: Vec<u8> = ahead.drain(..end).collect();
+    let mut lines = head.split("\r\n");
+    let mut line = lines.next().unwrap_or_default().split(' ');
+    let headers: Vec<(String, String)> = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+        .collect();
+    let mut seen = Seen {
+        method: line.next().unwrap_or_default().into(),
+        target: line.next().unwrap_or_default().into(),
+        headers,
+        ..Seen::default()
+    };
+    if seen.header("transfer-encoding").is_some() {
+        read_chunks(stream, ahead, &mut seen.body, &mut wire)?;
+    } else if let Some(length) = seen.header("content-length") {
+        let length: usize = length.parse().ok()?;
+        fill(stream, ahead, |bytes| (bytes.len() >= length).then_some(0))?;
+        seen.body = ahead.drain(..length).collect();
+        wire.extend(&seen.body);
+    }
+    Some(Seen { head, wire, ..seen })
+}
+
+fn read_chunks(stream: &mut TcpStream, ahead: &mut Vec<u8>, body: &mut Vec<u8>, wire: &mut Vec<u8>) -> Option<()> {
+    loop {
+        let end = fill(stream, ahead, |bytes| bytes.windows(2).position(|two| two == b"\r\n"))? + 2;
+        let line: Vec<u8> = ahead.drain(..end).collect();
+        let size = usize::from_str_radix(String::from_utf8_lossy(&line).trim(), 16).ok()?;
+        fill(stream, ahead, |bytes| (bytes.len() >= size + 2).then_some(0))?;
+        let chunk: Vec<u8> = ahead.drain(..size + 2).collect();
+        wire.extend(&line);
+        wire.extend(&chunk);
+        body.extend(&chunk[..size]);
+        if size == 0 {
+            return Some(());
+        }
+    }
+}
+
+/// Reads until `found` answers; `None` when the connection ends before.
+fn fill(stream: &mut TcpStream, ahead: &mut Vec<u8>, found: impl Fn(&[u8]) -> Option<usize>) -> Option<usize> {
+    let mut piece = [0; 16 * 1024];
+    loop {
+        if let Some(at) = found(ahead) {
+            return Some(at);
+        }
+        match stream.read(&mut piece) {
+            Ok(0) | Err(_) => return None,
+            Ok(bytes) => ahead.extend(&piece[..bytes]),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! May the upstream's answer pass, must it be rewritten, or is it refused? Known from its head.
+//!
+//! Refusal is the default: an answer passes for a reason, never for the lack of one.
+//! Sources: RFC 9110 §8 (representation), §15 (status); RFC 8259 §8.1 (UTF-8).
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+
+use crate::admit::Admission;
+
+/// What is known of an upstream's answer before its body.
+#[derive(Debug, Clone, Copy)]
+pub struct ResponseFacts<'a> {
+    pub status: StatusCode,
+    pub headers: &'a HeaderMap,
+}
+
+/// What to do with the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BodyPlan {
+    /// Every byte as it is.
+    Pass,
+    /// Through the rewriter; the answer's content type from now on.
+    Rewrite { content_type: HeaderValue },
+    /// The head alone; whatever body follows is dropped.
+    HeadOnly { content_type: Option<HeaderValue> },
+    /// The gateway's own error for this status; none of the upstream's bytes.
+    Replace,
+    /// Not one byte of it.
+    Refuse(UnfilterableHead),
+}
+
+/// Why an answer's head alone makes it unfilterable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UnfilterableHead {
+    #[error("a status that carries something else than the resource")]
+    Status,
+    #[error("a content type that is not JSON in UTF-8")]
+    Type,
+    #[error("a part of a representation")]
+    Partial,
+}
+
+impl UnfilterableHead {
+    /// Metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            UnfilterableHead::Status => "status",
+            UnfilterableHead::Type => "content_type",
+            UnfilterableHead::Partial => "partial",
+        }
+    }
+}
+
+/// Plans the body of an admitted request's answer.
+pub fn plan_body(admission: &Admission, method: &Method, facts: &ResponseFacts<'_>) -> BodyPlan {
+    let grant = admission.grant();
+    let status = facts.status;
+    if status.is_informational() {
+        return BodyPlan::Refuse(UnfilterableHead::Status);
+    }
+    if status.is_client_error() || status.is_server_error() {
+        return if grant.route().errors_pass { BodyPlan::Pass } else { BodyPlan::Replace };
+    }
+    if grant.job().is_identity() {
+        return BodyPlan::Pass;
+    }
+    if status == StatusCode::NO_CONTENT {
+        return BodyPlan::HeadOnly { content_type: None };
+    }
+    if status == StatusCode::PARTIAL_CONTENT || facts.headers.contains_key(header::CONTENT_RANGE) {
+        return BodyPlan::Refuse(UnfilterableHead::Partial);
+    }
+    if !status.is_success() || status == StatusCode::RESET_CONTENT {
+        return BodyPlan::Refuse(UnfilterableHead::Status);
+    }
+    match json_type(facts.headers) {
+        None => BodyPlan::Refuse(UnfilterableHead::Type),
+        Some(content_type) if *method == Method::HEAD => {
+            BodyPlan::HeadOnly { content_type: Some(content_type) }
+        }
+        Some(content_type) => BodyPlan::Rewrite { content_type },
+    }
+}
+
+/// `type/subtype` in lower case when it is JSON in UTF-8: `application/json` or `…+json`, no other
+/// charset, one header. Parameters do not come back: they are the upstream's bytes.
+fn json_type(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+    let value = values.next()?.to_str().ok()?;
+    if values.next().is_some() {
+        return None;
+    }
+    let mut parts = value.split(';');
+    let essence = parts.next()?.trim().to_ascii_lowercase();
+    let json = essence == "application/json"
+        || essence.strip_prefix("application/").is_some_and(|subtype| {
+            subtype.strip_suffix("+json").is_some_and(|name| {
+                !name.is_empty()
+                    && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+            })
+        });
+    let utf8 = parts.all(|parameter| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let value = value.trim().trim_matches('"');
+        !name.trim().eq_ignore_ascii_case("charset")
+            || value.eq_ignore_ascii_case("utf-8")
+            || value.eq_ignore_ascii_case("utf8")
+    });
+    if json && utf8 { HeaderValue::from_str(&essence).ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// C7: only JSON in UTF-8, said once, is filtered.
+    #[test]
+    fn only_json_in_utf8_is_json() {
+        for (values, expected) in [
+            (&["application/json"][..], Some("application/json")),
+            (&["Application/JSON; charset=UTF-8"], Some("application/json")),
+            (&["application/json;charset=\"utf-8\""], Some("application/json")),
+            (&["application/vnd.api+json"], Some("application/vnd.api+json")),
+            (&["application/json; charset=utf-16"], None),
+            (&["application/json; charset=latin1"], None),
+            (&["application/json; charset=utf-8; charset=utf-16"], None),
+            (&["application/json", "application/json"], None),
+            (&["application/json, text/html"], None),
+            (&["application/jsonp"], None),
+            (&["application/x-ndjson"], None),
+            (&["application/+json"], None),
+            (&["text/json"], None),
+            (&["text/html"], None),
+            (&[""], None),
+            (&[], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(header::CONTENT_TYPE, HeaderValue::from_static(value));
+            }
+            let got = json_type(&headers);
+            assert_eq!(got.as_ref().and_then(|v| v.to_str().ok()), expected, "{values:?}");
+        }
+    }
+}

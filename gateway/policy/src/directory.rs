@@ -1,0 +1,396 @@
+//! Records of accounts, users and keys → the index that requests use.
+//!
+//! One broken record never takes the others along: a key is left out alone, an account's broken
+//! columns, names or plan take the account. Each fault names its place.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use gateway_limits::{Meters, Quota, Quotas, UnixMs};
+use gateway_rewrite::{Names, Owner, RowRule, Shown};
+use ipnet::IpNet;
+
+use crate::columns::{Account, AccountColumns};
+use crate::ids::{AccountId, KeyId, TeamId};
+use crate::index::KeyIndex;
+use crate::key::{DataScope, KeyEntry, RowRules, TeamReach, User};
+use crate::resource::Resource;
+use crate::scope::ScopeSet;
+use crate::snapshot::{Plan, Rules};
+use crate::token::{Digest, DigestKind};
+
+/// All records, as stored.
+#[derive(Debug, Clone, Default)]
+pub struct Directory {
+    pub accounts: Vec<AccountRecord>,
+}
+
+/// Columns by resource.
+pub type ColumnLists = BTreeMap<String, Vec<String>>;
+
+/// Display names by assistant id, and what stands for an id without one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AssistantNames {
+    pub names: Vec<(String, String)>,
+    pub fallback: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct AccountRecord {
+    pub id: String,
+    pub name: String,
+    pub plan: String,
+    /// `None`: any team is the account's.
+    pub teams: Option<Vec<String>>,
+    pub live_max: Option<u32>,
+    pub columns: ColumnLists,
+    pub team_columns: BTreeMap<String, ColumnLists>,
+    pub assistants: AssistantNames,
+    pub users: Vec<UserRecord>,
+    pub keys: Vec<KeyRecord>,
+}
+
+#[derive(Debug, Clone)]
+pub struct UserRecord {
+    pub id: String,
+    pub email: Option<String>,
+    pub active: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct KeyRecord {
+    pub id: String,
+    pub name: String,
+    pub digest: Digest,
+    /// Masked, as lists show it.
+    pub display: String,
+    pub scopes: Vec<String>,
+    pub data_scope: Option<DataScope>,
+    /// Whom the key was issued to; user data scopes only.
+    pub user: Option<String>,
+    /// Who made it; for audit, changes nothing.
+    pub owner: Option<String>,
+    /// `None`: all of the account's.
+    pub teams: Option<Vec<String>>,
+    pub expires_at: Option<UnixMs>,
+    pub revoked_at: Option<UnixMs>,
+    pub allowed_ips: Vec<IpNet>,
+    /// Instead of the plan's.
+    pub limits: Option<Vec<Quota>>,
+}
+
+/// A record that was left out, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordFault {
+    /// Place in the directory, such as `accounts.acme.keys.key_crm.scopes[1]`.
+    pub path: String,
+    pub message: String,
+    pub help: Option<String>,
+}
+
+impl RecordFault {
+    fn new(path: String, message: impl Into<String>) -> RecordFault {
+        RecordFault { path, message: message.into(), help: None }
+    }
+}
+
+/// What the records came to.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    pub keys: KeyIndex,
+    pub left_out: Vec<RecordFault>,
+}
+
+/// Compiles all records against the rules. Cold path; linear in the number of keys.
+pub fn compile(directory: &Directory, rules: &Rules, meters: &Meters) -> Compiled {
+    let mut compiler = Compiler { rules, meters, faults: Vec::new() };
+    let mut entries: Vec<(Digest, Arc<KeyEntry>)> = Vec::new();
+    let mut digests = std::collections::HashMap::new();
+    let mut ids = std::collections::HashSet::new();
+    for record in &directory.accounts {
+        let place = format!("accounts.{}", record.id);
+        let Some(account) = compiler.account(record, &place) else { continue };
+        for key in &record.keys {
+            let at = format!("{place}.keys.{}", key.id);
+            if !ids.insert(key.id.as_str()) {
+                compiler.fault(format!("{at}"), format!("another account has a key with the id `{}`", key.id));
+                continue;
+            }
+            if let Some(first) = digests.insert(key.digest, key.id.clone()) {
+                compiler.fault(format!("{at}.digest"), format!("key `{first}` has the same digest"));
+                digests.insert(key.digest, first);
+                continue;
+            }
+            if let Some(entry) = compiler.key(record, &account, key, &at) {
+                entries.push((key.digest, Arc::new(entry)));
+            }
+        }
+    }
+    Compiled { keys: KeyIndex::build(entries), left_out: compiler.faults }
+}
+
+struct Compiler<'a> {
+    rules: &'a Rules,
+    meters: &'a Meters,
+    faults: Vec<RecordFault>,
+}
+
+/// An account and what its keys need of it.
+struct CompiledAccount {
+    account: Arc<Account>,
+    plan: Plan,
+    teams: Option<Vec<TeamId>>,
+}
+
+impl Compiler<'_> {
+    fn fault(&mut self, path: String, message: impl Into<String>) {
+        self.faults.push(RecordFault::new(path, message));
+    }
+
+    fn account(&mut self, record: &AccountRecord, place: &str) -> Option<CompiledAccount> {
+        let before = self.faults.len();
+        let plan = self.rules.plans.get(record.plan.as_str()).cloned();
+        if plan.is_none() {
+            self.fault(format!("{place}.plan"), format!("no plan `{}` is configured", record.plan));
+        }
+        let defaults: Vec<Arc<Shown>> =
+            self.rules.resources.iter().map(|resource| Arc::clone(&resource.defaults)).collect();
+        let at = format!("{place}.columns");
+        let by_resource = self.lists(&record.columns, &defaults, &at);
+        let mut columns = AccountColumns { by_resource, ..AccountColumns::default() };
+        for (team, lists) in &record.team_columns {
+            let at = format!("{place}.team_columns.{team}");
+            if record.teams.as_ref().is_some_and(|teams| !teams.contains(team)) {
+                self.fault(at, format!("team `{team}` is not one of the account's"));
+                continue;
+            }
+            let shown = self.lists(lists, &columns.by_resource, &at);
+            columns.by_team.insert(TeamId::from(team.as_str()), shown);
+        }
+        let plan = plan.filter(|_| self.faults.len() == before)?;
+        let names = record.assistants.names.iter().map(|(id, name)| (id, name));
+        let account = Account {
+            id: AccountId::from(record.id.as_str()),
+            name: record.name.as_str().into(),
+            plan: Arc::clone(&plan.name),
+            columns,
+            names: Arc::new(Names::new(names, record.assistants.fallback.as_deref())),
+        };
+        let teams = record
+            .teams
+            .as_ref()
+            .map(|teams| teams.iter().map(|team| TeamId::from(team.as_str())).collect());
+        Some(CompiledAccount { account: Arc::new(account), plan, teams })
+    }
+
+    /// One bit set per resource: the list's where there is one, else the base's.
+    fn lists(&mut self, lists: &ColumnLists, base: &[Arc<Shown>], place: &str) -> Vec<Arc<Shown>> {
+        let mut shown = base.to_vec();
+        for (name, columns) in lists {
+            let at = format!("{place}.{name}");
+            let known = self.rules.resources.iter().position(|resource| *resource.name == **name);
+            match known.and_then(|index| Some((shown.get_mut(index)?, &self.rules.resources[index]))) {
+                Some((place, resource)) => match listed(resource, columns) {
+                    Ok(list) => *place = Arc::new(list),
+                    Err(unknown) => {
+                        for (index, column) in unknown {
+                            let message = format!("`{name}` has no column `{column}`");
+                            self.fault(format!("{at}[{index}]"), message);
+                        }
+                    }
+                },
+                None => self.fault(at, format!("no resource `{name}` is configured")),
+            }
+        }
+        shown
+    }
+
+    fn key(
+        &mut self,
+        record: &AccountRecord,
+        account: &CompiledAccount,
+        key: &KeyRecord,
+        place: &str,
+    ) -> Option<KeyEntry> {
+        let before = self.faults.len();
+        let scopes = self.scopes(key, place);
+        let data_scope = self.data_scope(key, place);
+        let user = self.user(record, key, data_scope, place);
+        let (teams, whole_account) = self.teams(account, key, place);
+        let quotas = self.quotas(account, key, place);
+        if key.digest.kind() == DigestKind::HmacSha256 && self.rules.credentials.pepper.is_none() {
+            self.fault(format!("{place}.digest"), "an hmac-sha256 digest needs `keys.pepper`");
+        }
+        if self.faults.len() > before {
+            return None;
+        }
+        let slot = match self.meters.assign(&key.id, &quotas) {
+            Ok(slot) => slot,
+            Err(full) => {
+                self.fault(place.to_owned(), full.to_string());
+                return None;
+            }
+        };
+        Some(KeyEntry {
+            id: KeyId::from(key.id.as_str()),
+            name: key.name.as_str().into(),
+            scopes_text: self.rules.scopes.names(&scopes).join(" ").into(),
+            scopes,
+            data_scope,
+            rows: row_rules(data_scope, user.as_ref(), &teams),
+            shown_without_team: shown_without_team(&account.account.columns, &teams, self.rules),
+            account: Arc::clone(&account.account),
+            user,
+            teams,
+            whole_account,
+            expires_at: key.expires_at,
+            revoked_at: key.revoked_at,
+            allowed_ips: key.allowed_ips.clone(),
+            quotas,
+            slot,
+        })
+    }
+
+    fn scopes(&mut self, key: &KeyRecord, place: &str) -> ScopeSet {
+        let mut set = ScopeSet::default();
+        for (index, text) in key.scopes.iter().enumerate() {
+            match self.rules.scopes.find(text) {
+                Ok(id) => set.insert(id),
+                Err(error) => self.fault(format!("{place}.scopes[{index}]"), error.to_string()),
+            }
+        }
+        if key.scopes.is_empty() {
+            self.fault(format!("{place}.scopes"), "a key needs at least one scope");
+        }
+        set
+    }
+
+    fn data_scope(&mut self, key: &KeyRecord, place: &str) -> DataScope {
+        key.data_scope.unwrap_or_else(|| {
+            if self.rules.data_scope_required {
+                let message = "`data_scope` is missing, and `keys.data_scope` is `required`";
+                self.fault(place.to_owned(), message);
+            }
+            DataScope::OrgFull
+        })
+    }
+
+    fn user(
+        &mut self,
+        record: &AccountRecord,
+        key: &KeyRecord,
+        data_scope: DataScope,
+        place: &str,
+    ) -> Option<User> {
+        let at = format!("{place}.user");
+        match (&key.user, data_scope.is_user()) {
+            (None, false) => None,
+            (None, true) => {
+                self.fault(place.to_owned(), format!("`{}` needs a `user`", data_scope.as_str()));
+                None
+            }
+            (Some(_), false) => {
+                self.fault(at, format!("`{}` takes no `user`", data_scope.as_str()));
+                None
+            }
+            (Some(id), true) => {
+                let user = record.users.iter().find(|user| user.id == *id);
+                if user.is_none() {
+                    self.fault(at, format!("the account has no user `{id}`"));
+                }
+                user.map(|user| User {
+                    id: user.id.clone(),
+                    email: user.email.clone(),
+                    active: user.active,
+                })
+            }
+        }
+    }
+
+    /// The key's reach, and whether that is all of the account.
+    fn teams(&mut self, account: &CompiledAccount, key: &KeyRecord, place: &str) -> (TeamReach, bool) {
+        match (&key.teams, &account.teams) {
+            (None, None) => (TeamReach::Any, true),
+            (None, Some(all)) => (TeamReach::Only(all.clone()), true),
+            (Some(own), all) => {
+                if own.is_empty() {
+                    self.fault(format!("{place}.teams"), "a key reaches at least one team");
+                }
+                for (index, team) in own.iter().enumerate() {
+                    if all.as_ref().is_some_and(|all| !all.iter().any(|known| known.as_str() == team)) {
+                        let at = format!("{place}.teams[{index}]");
+                        self.fault(at, format!("team `{team}` is not one of the account's"));
+                    }
+                }
+                let reach: Vec<TeamId> = own.iter().map(|team| TeamId::from(team.as_str())).collect();
+                let whole = all.as_ref().is_some_and(|all| all.iter().all(|team| reach.contains(team)));
+                (TeamReach::Only(reach), whole)
+            }
+        }
+    }
+
+    fn quotas(&mut self, account: &CompiledAccount, key: &KeyRecord, place: &str) -> Arc<Quotas> {
+        let Some(limits) = &key.limits else { return Arc::clone(&account.plan.quotas) };
+        match Quotas::new(limits.clone()) {
+            Ok(quotas) => Arc::new(quotas),
+            Err(error) => {
+                self.fault(format!("{place}.limits"), error.to_string());
+                Arc::clone(&account.plan.quotas)
+            }
+        }
+    }
+}
+
+/// The listed columns and those that are always shown; else the ones that do not exist.
+fn listed<'a>(resource: &Resource, columns: &'a [String]) -> Result<Shown, Vec<(usize, &'a str)>> {
+    if resource.catalogue.is_all() {
+        return Ok(Shown::all(&resource.catalogue));
+    }
+    let mut ids = resource.always.clone();
+    let mut unknown = Vec::new();
+    for (index, column) in columns.iter().enumerate() {
+        match resource.catalogue.column(column) {
+            Some(id) => ids.push(id),
+            None => unknown.push((index, column.as_str())),
+        }
+    }
+    if unknown.is_empty() { Ok(Shown::from_ids(&resource.catalogue, ids)) } else { Err(unknown) }
+}
+
+fn row_rules(data_scope: DataScope, user: Option<&User>, reach: &TeamReach) -> RowRules {
+    let teams = match reach {
+        TeamReach::Any => None,
+        TeamReach::Only(teams) => Some(teams.iter().map(|team| team.as_str().to_owned()).collect()),
+    };
+    let owner = user.map(|user| Owner { id: user.id.clone(), email: user.email.clone() });
+    let scope = RowRule { hide_private: data_scope.hides_private(), owner, teams: None };
+    let scope_and_teams = RowRule { teams, ..scope.clone() };
+    RowRules {
+        none: Arc::new(RowRule::default()),
+        scope: Arc::new(scope),
+        scope_and_teams: Arc::new(scope_and_teams),
+    }
+}
+
+/// What a key sees while no team is chosen. Rows of every team it reaches may be in such an
+/// answer, so a column must be on the account's list and on the own list of each of those teams.
+fn shown_without_team(columns: &AccountColumns, reach: &TeamReach, rules: &Rules) -> Vec<Arc<Shown>> {
+    let mut shown = columns.by_resource.clone();
+    if columns.by_team.is_empty() {
+        return shown;
+    }
+    for (team, lists) in &columns.by_team {
+        if !reach.covers(team.as_str()) {
+            continue;
+        }
+        for ((shown, list), resource) in shown.iter_mut().zip(lists).zip(&rules.resources) {
+            let both = resource
+                .catalogue
+                .columns()
+                .map(|(id, _)| id)
+                .filter(|id| shown.contains(*id) && list.contains(*id));
+            *shown = Arc::new(Shown::from_ids(&resource.catalogue, both));
+        }
+    }
+    shown
+}

@@ -1,0 +1,14 @@
+//! The request as decisions see it: borrowed, already free of framing doubts.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, Method};
+
+/// What the proxy read. `target` is origin-form as sent, path and query, byte for byte.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestHead<'a> {
+    pub method: &'a Method,
+    pub target: &'a [u8],
+    pub headers: &'a HeaderMap,
+    pub client: IpAddr,
+}

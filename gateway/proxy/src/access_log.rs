@@ -1,0 +1,944 @@
+//! One JSON line a request, written off the request path.
+//!
+//! The request's own task renders its line into a buffer and puts it into a bounded queue; one
+//! thread writes what has gathered with one call. When the writer cannot keep up (a stalled pipe,
+//! a full disk) lines are dropped and counted: a log must never hold up or end the service it
+//! describes. A line is data from a stranger, so everything in it is escaped and cut: it
+//! can neither forge another line nor steer a terminal.
+//!
+//! Not here: what a field means, the program's own log (`tracing`), rotation itself; after
+//! the file was moved, [`AccessLog::reopen`] starts a new one.
+//!
+//! Cost: one allocation and a queue push a request. The queue holds at most [`QUEUE_LINES_MAX`]
+//! lines of at most [`LINE_BYTES_MAX`]: some 5 MiB when the writer stalls, and 40 MiB if by then
+//! every request is built to be long.
+//!
+//! Sources: RFC 8259 §7 (escapes), RFC 3339 (time).
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// Lines that may wait for the writer.
+pub(crate) const QUEUE_LINES_MAX: usize = 8192;
+/// Most bytes of a line, its line end included.
+pub(crate) const LINE_BYTES_MAX: usize = 4096;
+/// Most bytes of a field in its escaped form; the rest of the value is cut off.
+const PATH_BYTES_MAX: usize = 1024;
+const USER_AGENT_BYTES_MAX: usize = 256;
+const NAME_BYTES_MAX: usize = 192;
+/// Written with one call.
+const BATCH_BYTES: usize = 64 * 1024;
+/// How long lines gather once the writer is awake. Waking it for each one would cost the
+/// request more than the line.
+const GATHER: Duration = Duration::from_millis(5);
+/// After a failed write the log waits this long before it tries again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How long a clean stop waits for the last lines.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
+/// What is said of one request. `None` is written as `null`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AccessRecord<'a> {
+    /// When the request came, in Unix milliseconds.
+    pub(crate) at_ms: u64,
+    pub(crate) request_id: &'a str,
+    pub(crate) method: &'a str,
+    /// As received. A query string is left out here should the caller have left it in.
+    pub(crate) path: &'a [u8],
+    /// The route's pattern.
+    pub(crate) route: Option<&'a str>,
+    /// `None` if the client went before there was one.
+    pub(crate) status: Option<u16>,
+    /// The gateway's own code, if the answer was the gateway's own.
+    pub(crate) code: Option<&'a str>,
+    pub(crate) key_id: Option<&'a str>,
+    pub(crate) account: Option<&'a str>,
+    pub(crate) team: Option<&'a str>,
+    pub(crate) upstream: Option<&'a str>,
+    /// From the first byte of the request to the last of the answer.
+    pub(crate) duration: Duration,
+    /// What of it was spent waiting for the upstream.
+    pub(crate) upstream_duration: Option<Duration>,
+    /// What of it was spent in the gateway.
+    pub(crate) overhead: Option<Duration>,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    /// `None` on an answer that was not filtered.
+    pub(crate) columns_hidden: Option<u64>,
+    pub(crate) rows_hidden: Option<u64>,
+    /// Of the snapshot that decided.
+    pub(crate) revision: Option<u64>,
+    pub(crate) client_ip: Option<IpAddr>,
+    pub(crate) user_agent: Option<&'a [u8]>,
+    pub(crate) trace_id: Option<&'a str>,
+}
+
+impl AccessRecord<'_> {
+    /// Appends the record as one line of JSON with its line end, at most [`LINE_BYTES_MAX`] bytes.
+    pub(crate) fn write_line(&self, line: &mut Vec<u8>) {
+        let path_end = self
+            .path
+            .iter()
+            .position(|byte| matches!(byte, b'?' | b'#'));
+        let path = &self.path[..path_end.unwrap_or(self.path.len())];
+        let mut object = Object::open(line);
+        object.time("time", self.at_ms);
+        object.name("request_id", Some(self.request_id));
+        object.name("method", Some(self.method));
+        object.text("path", Some(path), PATH_BYTES_MAX);
+        object.name("route", self.route);
+        object.number("status", self.status);
+        object.name("code", self.code);
+        object.name("key_id", self.key_id);
+        object.name("account", self.account);
+        object.name("team", self.team);
+        object.name("upstream", self.upstream);
+        object.millis("duration_ms", Some(self.duration));
+        object.millis("upstream_ms", self.upstream_duration);
+        object.millis("overhead_ms", self.overhead);
+        object.number("bytes_in", Some(self.bytes_in));
+        object.number("bytes_out", Some(self.bytes_out));
+        object.number("columns_hidden", self.columns_hidden);
+        object.number("rows_hidden", self.rows_hidden);
+        object.number("revision", self.revision);
+        object.quoted("client_ip", self.client_ip);
+        object.text("user_agent", self.user_agent, USER_AGENT_BYTES_MAX);
+        object.name("trace_id", self.trace_id);
+        object.close();
+    }
+}
+
+/// A JSON object under construction on one line. Names are ours and need no escaping.
+struct Object<'a> {
+    line: &'a mut Vec<u8>,
+    separator: u8,
+}
+
+impl<'a> Object<'a> {
+    fn open(line: &'a mut Vec<u8>) -> Object<'a> {
+        Object {
+            line,
+            separator: b'{',
+        }
+    }
+
+    fn close(self) {
+        self.line.extend_from_slice(b"}\n");
+    }
+
+    fn member(&mut self, name: &str) {
+        self.line.push(std::mem::replace(&mut self.separator, b','));
+        self.line.push(b'"');
+        self.line.extend_from_slice(name.as_bytes());
+        self.line.extend_from_slice(b"\":");
+    }
+
+    fn with<T>(&mut self, name: &str, value: Option<T>, put: impl FnOnce(&mut Vec<u8>, T)) {
+        self.member(name);
+        match value {
+            Some(value) => put(self.line, value),
+            None => self.line.extend_from_slice(b"null"),
+        }
+    }
+
+    fn text(&mut self, name: &str, value: Option<&[u8]>, bytes_max: usize) {
+        self.with(name, value, |line, value| {
+            line.push(b'"');
+            escape(value, bytes_max, line);
+            line.push(b'"');
+        });
+    }
+
+    fn name(&mut self, name: &str, value: Option<&str>) {
+        self.text(name, value.map(str::as_bytes), NAME_BYTES_MAX);
+    }
+
+    // Writing into a Vec cannot fail, so the results dropped below say nothing.
+
+    fn number(&mut self, name: &str, value: Option<impl Into<u64>>) {
+        self.with(name, value, |line, value| {
+            drop(write!(line, "{}", value.into()))
+        });
+    }
+
+    fn quoted(&mut self, name: &str, value: Option<impl std::fmt::Display>) {
+        self.with(name, value, |line, value| drop(write!(line, "\"{value}\"")));
+    }
+
+    /// Milliseconds with the microseconds behind the point.
+    fn millis(&mut self, name: &str, value: Option<Duration>) {
+        self.with(name, value, |line, span| {
+            let micros = span.as_micros();
+            drop(write!(line, "{}.{:03}", micros / 1000, micros % 1000));
+        });
+    }
+
+    fn time(&mut self, name: &str, at_ms: u64) {
+        let at_ms = i64::try_from(at_ms).ok();
+        let at = at_ms.and_then(|at_ms| jiff::Timestamp::from_millisecond(at_ms).ok());
+        self.with(name, at, |line, at| drop(write!(line, "\"{at:.3}\"")));
+    }
+}
+
+/// Appends the inside of a JSON string: what is not UTF-8 as U+FFFD, and escaped what could end the
+/// string, the line or the terminal's good manners. Ends before an escape that would not fit.
+fn escape(value: &[u8], bytes_max: usize, line: &mut Vec<u8>) {
+    let end = line.len() + bytes_max;
+    let mut fits = |piece: &[u8]| {
+        let fits = line.len() + piece.len() <= end;
+        if fits {
+            line.extend_from_slice(piece);
+        }
+        fits
+    };
+    for chunk in value.utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            let mut buffer = [0; 4];
+            let whole = match letter {
+                '"' => fits(b"\\\""),
+                '\\' => fits(b"\\\\"),
+                // U+2028 and U+2029 end a line for some readers; the rest are C0, DEL and C1.
+                '\u{2028}' | '\u{2029}' => fits(&hex_escape(letter)),
+                control if control.is_control() => fits(&hex_escape(control)),
+                _ => fits(letter.encode_utf8(&mut buffer).as_bytes()),
+            };
+            if !whole {
+                return;
+            }
+        }
+        if !chunk.invalid().is_empty() && !fits("\u{fffd}".as_bytes()) {
+            return;
+        }
+    }
+}
+
+/// `\u00XX`, for letters of the first plane.
+fn hex_escape(letter: char) -> [u8; 6] {
+    let digit = |shift: u32| b"0123456789abcdef"[(letter as usize >> shift) & 0xf];
+    [b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]
+}
+
+/// Where access lines go. Shared by all requests; dropping it writes what waits.
+#[derive(Debug)]
+pub struct AccessLog {
+    /// `None` when the log is off.
+    queue: Option<Queue>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    lines: SyncSender<Vec<u8>>,
+    state: Arc<State>,
+    /// Disconnected when the writer has ended.
+    ended: Mutex<Receiver<()>>,
+}
+
+/// What the requests and the writer tell each other beside the lines.
+#[derive(Debug, Default)]
+struct State {
+    dropped: AtomicU64,
+    closing: AtomicBool,
+    reopen: AtomicBool,
+}
+
+impl AccessLog {
+    /// No log: a record costs one comparison.
+    pub fn off() -> AccessLog {
+        AccessLog { queue: None }
+    }
+
+    /// To standard output, without its lock or buffer, so nothing else there can wait for it.
+    pub fn stdout() -> io::Result<AccessLog> {
+        let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        AccessLog::start(Box::new(file), None)
+    }
+
+    /// Appends to a file, made if it is not there.
+    pub fn file(path: &Path) -> io::Result<AccessLog> {
+        AccessLog::start(Box::new(open(path)?), Some(path.to_path_buf()))
+    }
+
+    fn start(sink: Box<dyn Write + Send>, path: Option<PathBuf>) -> io::Result<AccessLog> {
+        let (lines, waiting) = sync_channel(QUEUE_LINES_MAX);
+        let (alive, ended) = sync_channel(0);
+        let state = Arc::new(State::default());
+        let mut writer = Writer {
+            waiting,
+            state: Arc::clone(&state),
+            sink,
+            path,
+            batch: Vec::with_capacity(BATCH_BYTES),
+            torn: false,
+            retry_at: None,
+            _alive: alive,
+        };
+        std::thread::Builder::new()
+            .name("access-log".into())
+            .spawn(move || writer.run())?;
+        Ok(AccessLog {
+            queue: Some(Queue {
+                lines,
+                state,
+                ended: Mutex::new(ended),
+            }),
+        })
+    }
+
+    /// Queues the record's line. Never waits: without room the line is dropped and counted.
+    pub(crate) fn write(&self, record: &AccessRecord<'_>) {
+        let Some(queue) = &self.queue else {
+            return;
+        };
+        let mut line = Vec::with_capacity(640);
+        record.write_line(&mut line);
+        debug_assert!(line.len() <= LINE_BYTES_MAX);
+        let closing = queue.state.closing.load(Ordering::Relaxed);
+        if closing || queue.lines.try_send(line).is_err() {
+            queue.state.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Lines that were lost since the start, to a full queue or a failed write.
+    pub fn dropped(&self) -> u64 {
+        self.queue
+            .as_ref()
+            .map_or(0, |queue| queue.state.dropped.load(Ordering::Relaxed))
+    }
+
+    /// Opens the file anew before the next line, after somebody moved it away.
+    pub fn reopen(&self) {
+        if let Some(queue) = &self.queue {
+            queue.state.reopen.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Writes what waits and ends the writer, within two seconds; blocks that long at most. Later
+    /// records are dropped and counted. Returns whether the writer was done in time; a second call
+    /// does not wait again.
+    pub fn close(&self) -> bool {
+        let Some(queue) = &self.queue else {
+            return true;
+        };
+        if queue.state.closing.swap(true, Ordering::Relaxed) {
+            return queue.ended.lock().try_recv() == Err(TryRecvError::Disconnected);
+        }
+        // Wakes an idle writer; a queue without room has one that is awake.
+        let _ = queue.lines.try_send(Vec::new());
+        queue.ended.lock().recv_timeout(CLOSE_WAIT) == Err(RecvTimeoutError::Disconnected)
+    }
+}
+
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// The one thread that writes.
+struct Writer {
+    waiting: Receiver<Vec<u8>>,
+    state: Arc<State>,
+    sink: Box<dyn Write + Send>,
+    /// Of a file, to open it anew.
+    path: Option<PathBuf>,
+    batch: Vec<u8>,
+    /// The last write stopped inside a line.
+    torn: bool,
+    /// Set after a failed write: until then lines are dropped.
+    retry_at: Option<Instant>,
+    /// Dropped with the writer, which is how `close` hears of its end.
+    _alive: SyncSender<()>,
+}
+
+impl Writer {
+    fn run(&mut self) {
+        while let Ok(line) = self.waiting.recv() {
+            self.batch.extend_from_slice(&line);
+            self.drain();
+            if self.state.closing.load(Ordering::Relaxed) {
+                // Lines of requests that had not seen the flag yet.
+                self.drain();
+                return;
+            }
+            std::thread::sleep(GATHER);
+        }
+        self.write_batch();
+    }
+
+    /// Writes all that waits.
+    fn drain(&mut self) {
+        while let Ok(line) = self.waiting.try_recv() {
+            if self.batch.len() + line.len() > BATCH_BYTES {
+                self.write_batch();
+            }
+            self.batch.extend_from_slice(&line);
+        }
+        self.write_batch();
+    }
+
+    fn write_batch(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let written = if self.may_write() {
+            self.write_all()
+        } else {
+            0
+        };
+        if written < self.batch.len() {
+            let lost = self.batch[written..]
+                .iter()
+                .filter(|&&byte| byte == b'\n')
+                .count();
+            self.state.dropped.fetch_add(lost as u64, Ordering::Relaxed);
+        }
+        self.batch.clear();
+    }
+
+    /// Whether it is time to write, on a file that may have been opened anew for it.
+    fn may_write(&mut self) -> bool {
+        let retry = match self.retry_at {
+            Some(at) if Instant::now() < at => return false,
+            retry_at => retry_at.is_some(),
+        };
+        let reopen = self.state.reopen.swap(false, Ordering::Relaxed);
+        // A file that cannot be opened anew is written on as it is.
+        if (reopen || retry)
+            && let Some(Ok(file)) = self.path.as_deref().map(open)
+        {
+            self.sink = Box::new(file);
+            self.torn &= !reopen;
+        }
+        true
+    }
+
+    /// Writes the batch and returns how much of it went out.
+    fn write_all(&mut self) -> usize {
+        let mut written = 0;
+        let result = self
+            .end_torn_line()
+            .and_then(|()| write_patiently(&mut *self.sink, &self.batch, &mut written));
+        self.retry_at = result.is_err().then(|| Instant::now() + RETRY_AFTER);
+        self.torn |= written > 0 && self.batch[written - 1] != b'\n';
+        written
+    }
+
+    /// A line that was cut by a failed write must not swallow the next one.
+    fn end_torn_line(&mut self) -> io::Result<()> {
+        if self.torn {
+            write_patiently(&mut *self.sink, b"\n", &mut 0)?;
+            self.torn = false;
+        }
+        Ok(())
+    }
+}
+
+/// `write_all` that says how far it came, and waits a while for a pipe that does not block.
+fn write_patiently(sink: &mut dyn Write, bytes: &[u8], written: &mut usize) -> io::Result<()> {
+    let give_up_at = Instant::now() + RETRY_AFTER;
+    while *written < bytes.len() {
+        match sink.write(&bytes[*written..]) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(count) => *written += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < give_up_at => {
+                std::thread::sleep(GATHER);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+    use std::sync::Condvar;
+
+    fn record() -> AccessRecord<'static> {
+        AccessRecord {
+            at_ms: 1_793_234_096_007,
+            request_id: "req-1",
+            method: "GET",
+            path: b"/api/calls/7",
+            route: Some("/api/calls/{id}"),
+            status: Some(200),
+            code: Some("not_found"),
+            key_id: Some("key_crm"),
+            account: Some("acme"),
+            team: Some("101"),
+            upstream: Some("calls"),
+            duration: Duration::from_micros(12_034),
+            upstream_duration: Some(Duration::from_micros(11_000)),
+            overhead: Some(Duration::from_nanos(1_034_900)),
+            bytes_in: 0,
+            bytes_out: u64::MAX,
+            columns_hidden: Some(8),
+            rows_hidden: Some(0),
+            revision: Some(3),
+            client_ip: Some("2001:db8::1".parse().unwrap()),
+            user_agent: Some(b"curl/8.5.0"),
+            trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736"),
+        }
+    }
+
+    fn line(record: &AccessRecord<'_>) -> String {
+        let mut line = Vec::new();
+        record.write_line(&mut line);
+        String::from_utf8(line).unwrap()
+    }
+
+    fn parsed(record: &AccessRecord<'_>) -> Value {
+        serde_json::from_str(&line(record)).unwrap()
+    }
+
+    #[test]
+    fn every_field_of_the_contract_is_there_in_its_order() {
+        let expected = json!({
+            "time": "2026-10-29T00:34:56.007Z", "request_id": "req-1", "method": "GET", "path": "/api/calls/7",
+            "route": "/api/calls/{id}", "status": 200, "code": "not_found", "key_id": "key_crm", "account": "acme",
+            "team": "101", "upstream": "calls", "duration_ms": 12.034, "upstream_ms": 11.0, "overhead_ms": 1.034,
+            "bytes_in": 0, "bytes_out": u64::MAX, "columns_hidden": 8, "rows_hidden": 0, "revision": 3,
+            "client_ip": "2001:db8::1", "user_agent": "curl/8.5.0", "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+        });
+        let value = parsed(&record());
+        assert_eq!(value, expected);
+        let names = |value: &Value| {
+            value
+                .as_object()
+                .unwrap()
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(&value), names(&expected));
+    }
+
+    #[test]
+    fn what_is_absent_is_null_and_still_there() {
+        let value = parsed(&AccessRecord::default());
+        for (name, expected) in [
+            ("time", json!("1970-01-01T00:00:00.000Z")),
+            ("request_id", json!("")),
+            ("status", Value::Null),
+            ("code", Value::Null),
+            ("team", Value::Null),
+            ("duration_ms", json!(0.0)),
+            ("upstream_ms", Value::Null),
+            ("columns_hidden", Value::Null),
+            ("client_ip", Value::Null),
+            ("user_agent", Value::Null),
+        ] {
+            assert_eq!(value.get(name), Some(&expected), "{name}");
+        }
+        assert_eq!(value.as_object().unwrap().len(), 22);
+        let beyond = AccessRecord {
+            at_ms: u64::MAX,
+            ..AccessRecord::default()
+        };
+        assert_eq!(parsed(&beyond)["time"], Value::Null);
+    }
+
+    #[test]
+    fn a_query_string_is_never_in_the_log() {
+        for (path, logged) in [
+            (&b"/a?key=secret"[..], "/a"),
+            (b"/a", "/a"),
+            (b"/a#x?y", "/a"),
+            (b"?x", ""),
+            (b"/a%3Fb?c", "/a%3Fb"),
+        ] {
+            assert_eq!(parsed(&AccessRecord { path, ..record() })["path"], logged);
+        }
+    }
+
+    /// A stranger's text stays one string on one line, for a terminal and a lenient reader too.
+    #[test]
+    fn no_text_forges_a_line_or_steers_a_terminal() {
+        for text in [
+            "a\nb",
+            "a\r\n{\"time\":1}",
+            "\"}\n{\"status\":200,\"x\":\"",
+            "\\\"",
+            "\u{1b}[31mred",
+            "\0",
+            "\u{7f}",
+            "\u{85}",
+            "\u{9b}31m",
+            "a\u{2028}b\u{2029}c",
+            "\u{b}\u{c}\u{1c}",
+            "\u{feff}",
+            "\u{1f600} \u{e9}",
+        ] {
+            let hostile = AccessRecord {
+                path: text.as_bytes(),
+                user_agent: Some(text.as_bytes()),
+                request_id: text,
+                method: text,
+                route: Some(text),
+                code: Some(text),
+                key_id: Some(text),
+                account: Some(text),
+                team: Some(text),
+                upstream: Some(text),
+                trace_id: Some(text),
+                ..record()
+            };
+            let line = line(&hostile);
+            let body = line.strip_suffix('\n').unwrap();
+            let breaks =
+                |letter: char| letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}');
+            assert!(!body.contains(breaks), "{body:?}");
+            let value: Value = serde_json::from_str(body).unwrap();
+            assert_eq!(value.as_object().unwrap().len(), 22, "{text:?}");
+            for name in [
+                "user_agent",
+                "request_id",
+                "method",
+                "route",
+                "code",
+                "key_id",
+                "account",
+                "team",
+                "upstream",
+                "trace_id",
+            ] {
+                assert_eq!(value[name], text, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn long_values_are_cut_between_letters_and_the_line_stays_in_its_bound() {
+        for (unit, each, written) in [
+            ("a", 1, 1),
+            ("\u{1f600}", 4, 4),
+            ("\n", 1, 6),
+            ("\"", 1, 2),
+            ("\u{e9}", 2, 2),
+        ] {
+            let long = unit.repeat(9000);
+            let value = parsed(&AccessRecord {
+                path: long.as_bytes(),
+                user_agent: Some(long.as_bytes()),
+                account: Some(&long),
+                ..record()
+            });
+            for (name, bytes_max) in [
+                ("path", PATH_BYTES_MAX),
+                ("user_agent", USER_AGENT_BYTES_MAX),
+                ("account", NAME_BYTES_MAX),
+            ] {
+                let kept = value[name].as_str().unwrap();
+                assert_eq!(kept.len(), bytes_max / written * each, "{name} of {unit:?}");
+                assert!(long.starts_with(kept));
+            }
+        }
+        let long = "\u{1}".repeat(9000);
+        let text = Some(long.as_str());
+        let longest = AccessRecord {
+            at_ms: 253_402_207_199_999,
+            request_id: &long,
+            method: &long,
+            path: long.as_bytes(),
+            route: text,
+            status: Some(u16::MAX),
+            code: text,
+            key_id: text,
+            account: text,
+            team: text,
+            upstream: text,
+            duration: Duration::MAX,
+            upstream_duration: Some(Duration::MAX),
+            overhead: Some(Duration::MAX),
+            bytes_in: u64::MAX,
+            bytes_out: u64::MAX,
+            columns_hidden: Some(u64::MAX),
+            rows_hidden: Some(u64::MAX),
+            revision: Some(u64::MAX),
+            client_ip: Some("1111:2222:3333:4444:5555:6666:7777:8888".parse().unwrap()),
+            user_agent: Some(long.as_bytes()),
+            trace_id: text,
+        };
+        let length = line(&longest).len();
+        assert!((3500..=LINE_BYTES_MAX).contains(&length), "{length}");
+        assert_eq!(parsed(&longest)["time"], "9999-12-30T21:59:59.999Z");
+    }
+
+    proptest! {
+        /// Whatever a client sends, its line parses, and says what was sent as far as it goes.
+        #[test]
+        fn any_bytes_make_one_sound_line(path in prop::collection::vec(any::<u8>(), 0..1500), agent in prop::collection::vec(any::<u8>(), 0..400), account in any::<String>()) {
+            let record = AccessRecord { path: &path, user_agent: Some(&agent), account: Some(&account), ..record() };
+            let line = line(&record);
+            prop_assert!(line.len() <= LINE_BYTES_MAX && line.find('\n') == Some(line.len() - 1));
+            let value: Value = serde_json::from_str(&line).unwrap();
+            let sent_path = path.split(|byte| b"?#".contains(byte)).next().unwrap();
+            for (name, sent) in [("path", sent_path), ("user_agent", &agent), ("account", account.as_bytes())] {
+                let sent = String::from_utf8_lossy(sent);
+                let logged = value[name].as_str().unwrap();
+                prop_assert!(sent.starts_with(logged), "{}: {:?}", name, logged);
+                prop_assert!(sent.len() * 6 > NAME_BYTES_MAX || sent == logged, "{}: cut early", name);
+            }
+        }
+    }
+
+    /// A sink whose writes wait until the gate is open, or do what the script says.
+    #[derive(Clone, Default)]
+    struct Sink {
+        written: Arc<std::sync::Mutex<Vec<u8>>>,
+        gate: Arc<(std::sync::Mutex<bool>, Condvar)>,
+        script: Arc<std::sync::Mutex<Vec<io::Result<usize>>>>,
+    }
+
+    impl Sink {
+        fn opened() -> Sink {
+            let sink = Sink::default();
+            sink.open();
+            sink
+        }
+
+        fn open(&self) {
+            *self.gate.0.lock().unwrap() = true;
+            self.gate.1.notify_all();
+        }
+
+        fn ids(&self) -> Vec<String> {
+            let text = String::from_utf8(self.written.lock().unwrap().clone()).unwrap();
+            let id = |line| {
+                Some(
+                    serde_json::from_str::<Value>(line).ok()?["request_id"]
+                        .as_str()?
+                        .to_string(),
+                )
+            };
+            text.lines()
+                .map(|line| id(line).unwrap_or(format!("torn {}", line.len())))
+                .collect()
+        }
+    }
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let open = self
+                .gate
+                .1
+                .wait_while(self.gate.0.lock().unwrap(), |open| !*open)
+                .unwrap();
+            drop(open);
+            let mut script = self.script.lock().unwrap();
+            let count = if script.is_empty() {
+                bytes.len()
+            } else {
+                script.remove(0)?.min(bytes.len())
+            };
+            self.written
+                .lock()
+                .unwrap()
+                .extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn log_to(sink: &Sink) -> AccessLog {
+        AccessLog::start(Box::new(sink.clone()), None).unwrap()
+    }
+
+    fn write_id(log: &AccessLog, id: &str) {
+        log.write(&AccessRecord {
+            request_id: id,
+            ..record()
+        });
+    }
+
+    /// Waits for something the writer's thread does, ten seconds at most.
+    fn eventually(what: &str, holds: impl Fn() -> bool) {
+        let give_up_at = Instant::now() + Duration::from_secs(10);
+        while !holds() {
+            assert!(Instant::now() < give_up_at, "{what}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn a_line_is_out_before_the_log_is_closed() {
+        let sink = Sink::opened();
+        let log = log_to(&sink);
+        write_id(&log, "a");
+        eventually("idle lines are written", || sink.ids() == ["a"]);
+        write_id(&log, "b");
+        eventually("and those after a pause", || sink.ids() == ["a", "b"]);
+        assert_eq!(log.dropped(), 0);
+    }
+
+    #[test]
+    fn a_stalled_writer_costs_lines_and_holds_nobody_up() {
+        let sink = Sink::default();
+        let log = log_to(&sink);
+        let total = QUEUE_LINES_MAX + 3000;
+        for _ in 0..total {
+            write_id(&log, "a");
+        }
+        let dropped = log.dropped() as usize;
+        // What the writer had taken when it stalled is one batch at most.
+        let in_batch = BATCH_BYTES
+            / line(&AccessRecord {
+                request_id: "a",
+                ..record()
+            })
+            .len()
+            + 2;
+        assert!((3000 - in_batch..=3000).contains(&dropped), "{dropped}");
+        sink.open();
+        assert!(log.close());
+        assert_eq!(sink.ids().len() + dropped, total);
+        assert_eq!(log.dropped() as usize, dropped, "the queue was written out");
+        write_id(&log, "late");
+        assert_eq!(
+            log.dropped() as usize,
+            dropped + 1,
+            "after the end it counts as lost"
+        );
+    }
+
+    #[test]
+    fn closing_does_not_wait_for_a_stalled_writer_for_ever() {
+        let sink = Sink::default();
+        let log = log_to(&sink);
+        write_id(&log, "a");
+        let began = Instant::now();
+        assert!(!log.close());
+        assert!(!log.close(), "and not twice");
+        drop(log);
+        assert!(began.elapsed() < CLOSE_WAIT * 2);
+        sink.open();
+        eventually("the line was not lost", || sink.ids() == ["a"]);
+    }
+
+    #[test]
+    fn lines_of_many_threads_come_out_whole_and_all() {
+        let sink = Sink::opened();
+        let log = log_to(&sink);
+        std::thread::scope(|scope| {
+            for thread in 0..8 {
+                let log = &log;
+                scope.spawn(move || (0..500).for_each(|n| write_id(log, &format!("{thread}-{n}"))));
+            }
+        });
+        drop(log);
+        let mut ids = sink.ids();
+        ids.sort();
+        let mut expected: Vec<_> = (0..8)
+            .flat_map(|thread| (0..500).map(move |n| format!("{thread}-{n}")))
+            .collect();
+        expected.sort();
+        assert_eq!(ids, expected);
+    }
+
+    #[test]
+    fn a_failed_write_loses_its_lines_and_the_log_comes_back() {
+        let sink = Sink::opened();
+        *sink.script.lock().unwrap() = vec![
+            Err(ErrorKind::Interrupted.into()),
+            Err(ErrorKind::WouldBlock.into()),
+            Ok(10),
+            Err(ErrorKind::StorageFull.into()),
+        ];
+        let log = log_to(&sink);
+        write_id(&log, "torn");
+        eventually("the failure is counted", || log.dropped() == 1);
+        write_id(&log, "during");
+        eventually("no line goes out while it waits", || log.dropped() == 2);
+        std::thread::sleep(RETRY_AFTER);
+        write_id(&log, "after");
+        assert!(log.close());
+        assert_eq!(
+            sink.ids(),
+            ["torn 10", "after"],
+            "the torn line swallows no other"
+        );
+        assert_eq!(log.dropped(), 2);
+    }
+
+    #[test]
+    fn a_full_disk_and_a_closed_pipe_are_survived() {
+        let (reader, pipe) = io::pipe().unwrap();
+        drop(reader);
+        for log in [
+            AccessLog::file(Path::new("/dev/full")).unwrap(),
+            AccessLog::start(Box::new(pipe), None).unwrap(),
+        ] {
+            write_id(&log, "a");
+            write_id(&log, "b");
+            eventually("both are counted", || log.dropped() == 2);
+            assert!(log.close());
+        }
+    }
+
+    #[test]
+    fn a_file_is_appended_to_and_opened_anew_when_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (
+            folder.path().join("access.log"),
+            folder.path().join("access.log.1"),
+        );
+        let ids = |path: &Path| -> Vec<String> {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            let id = |line| {
+                serde_json::from_str::<Value>(line).unwrap()["request_id"]
+                    .as_str()
+                    .unwrap()
+                    .to_string()
+            };
+            text.lines().map(id).collect()
+        };
+        for id in ["first", "second"] {
+            let log = AccessLog::file(&path).unwrap();
+            write_id(&log, id);
+            assert!(log.close());
+        }
+        assert_eq!(ids(&path), ["first", "second"]);
+
+        let log = AccessLog::file(&path).unwrap();
+        std::fs::rename(&path, &moved).unwrap();
+        write_id(&log, "third");
+        eventually("the moved file is written on", || ids(&moved).len() == 3);
+        log.reopen();
+        write_id(&log, "fourth");
+        drop(log);
+        assert_eq!(ids(&path), ["fourth"]);
+        assert!(
+            AccessLog::file(folder.path()).is_err(),
+            "a folder is no log file"
+        );
+    }
+
+    #[test]
+    fn a_log_that_is_off_counts_and_keeps_nothing() {
+        let log = AccessLog::off();
+        write_id(&log, "a");
+        log.reopen();
+        assert!(log.close());
+        assert_eq!(log.dropped(), 0);
+    }
+}

@@ -1,0 +1,153 @@
+//! The only place that records what happened: metrics and one access-log line an exchange.
+
+use std::time::Duration;
+
+use gateway_policy::ProblemCode;
+use pingora::http::RequestHeader;
+use pingora::protocols::http::ServerSession;
+
+use crate::access_log::AccessRecord;
+use crate::exchange::{AuthResult, Exchange};
+use crate::gateway::Gateway;
+use crate::metrics::ProxyMetrics;
+
+/// Label of requests that matched no route.
+const NO_ROUTE: &str = "none";
+
+/// Records one finished exchange.
+pub(crate) fn account(gateway: &Gateway, exchange: &Exchange, head: &RequestHeader, session: &ServerSession) {
+    let metrics = &gateway.parts.metrics;
+    let duration = exchange.began.elapsed();
+    let upstream = exchange.upstream.as_ref().map(|_| Duration::from_micros(exchange.upstream_us));
+    count_request(metrics, exchange, head, duration, upstream);
+    count_decision(metrics, exchange);
+    count_filtering(metrics, exchange);
+    metrics.access_log_dropped.set(i64::try_from(gateway.parts.access_log.dropped()).unwrap_or(i64::MAX));
+    log(gateway, exchange, head, session, duration, upstream);
+}
+
+fn count_request(
+    metrics: &ProxyMetrics,
+    exchange: &Exchange,
+    head: &RequestHeader,
+    duration: Duration,
+    upstream: Option<Duration>,
+) {
+    let route = exchange.route.as_ref().map_or(NO_ROUTE, |route| &route.label);
+    let status = status_label(exchange.status);
+    let code = exchange.code.unwrap_or(if exchange.cut { "cut" } else { "none" });
+    metrics
+        .requests
+        .with_label_values(&[route, method_label(head.method.as_str()), status, code, exchange.fault.label()])
+        .inc();
+    metrics.request_seconds.with_label_values(&[route]).observe(duration.as_secs_f64());
+    if let (Some(spent), Some(name)) = (upstream, exchange.upstream.as_deref()) {
+        metrics.upstream_seconds.with_label_values(&[name]).observe(spent.as_secs_f64());
+        metrics.overhead_seconds.observe(duration.saturating_sub(spent).as_secs_f64());
+    }
+}
+
+fn count_decision(metrics: &ProxyMetrics, exchange: &Exchange) {
+    match exchange.auth {
+        AuthResult::NotJudged => {}
+        AuthResult::Accepted => metrics.auth.with_label_values(&["accepted", "none"]).inc(),
+        AuthResult::Refused(reason) => metrics.auth.with_label_values(&["refused", reason]).inc(),
+    }
+    let (Some(paid), Some(principal)) = (&exchange.paid, &exchange.principal) else { return };
+    let over = exchange.code == Some(ProblemCode::RateLimited.as_str());
+    let near = paid.allowance.states().iter().any(|state| state.remaining < state.limit / 10);
+    let result = if over { "over" } else if near { "near" } else { "within" };
+    metrics.ratelimit.with_label_values(&[&principal.key().account.plan, result]).inc();
+}
+
+fn count_filtering(metrics: &ProxyMetrics, exchange: &Exchange) {
+    if let Some(reason) = exchange.filter_failure {
+        metrics.filter_failures.with_label_values(&[reason]).inc();
+    }
+    let Some(route) = &exchange.route else { return };
+    let resources = &exchange.serving.snapshot.rules.resources;
+    let Some(resource) = resources.get(route.resource.index()) else { return };
+    let totals = &exchange.totals;
+    for (action, count) in [
+        ("hidden", totals.columns_hidden),
+        ("mapped", totals.columns_mapped),
+        ("fallback", totals.columns_fallback),
+        ("unlisted", totals.columns_unlisted),
+    ] {
+        if count > 0 {
+            metrics.columns.with_label_values(&[&resource.name, action]).inc_by(count);
+        }
+    }
+    if totals.rows_hidden > 0 {
+        metrics.rows_hidden.with_label_values(&[&resource.name]).inc_by(totals.rows_hidden);
+    }
+}
+
+fn log(
+    gateway: &Gateway,
+    exchange: &Exchange,
+    head: &RequestHeader,
+    session: &ServerSession,
+    duration: Duration,
+    upstream: Option<Duration>,
+) {
+    let key = exchange.principal.as_ref().map(|principal| principal.key());
+    let filtered = exchange.totals.rows > 0;
+    gateway.parts.access_log.write(&AccessRecord {
+        at_ms: exchange.began_at.0,
+        request_id: &exchange.request_id,
+        method: head.method.as_str(),
+        path: head.raw_path(),
+        route: exchange.route.as_ref().map(|route| &*route.label),
+        status: (exchange.status != 0).then_some(exchange.status),
+        code: exchange.code,
+        key_id: key.map(|key| key.id.as_str()).or(exchange.presented_key.as_ref().map(|id| id.as_str())),
+        account: key.map(|key| key.account.id.as_str()),
+        team: exchange.team.as_ref().map(|team| team.as_str()),
+        upstream: exchange.upstream.as_deref(),
+        duration,
+        upstream_duration: upstream,
+        overhead: Some(duration.saturating_sub(upstream.unwrap_or_default())),
+        bytes_in: session.body_bytes_read() as u64,
+        bytes_out: session.body_bytes_sent() as u64,
+        columns_hidden: filtered.then_some(exchange.totals.columns_hidden + exchange.totals.columns_unlisted),
+        rows_hidden: filtered.then_some(exchange.totals.rows_hidden),
+        revision: Some(exchange.serving.snapshot.revision),
+        client_ip: Some(exchange.client),
+        user_agent: head.headers.get(http::header::USER_AGENT).map(|value| value.as_bytes()),
+        trace_id: Some(exchange.trace.trace_id()),
+    });
+}
+
+/// A method as a label: the routable ones by name, anything else as one.
+fn method_label(method: &str) -> &'static str {
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+        .into_iter()
+        .find(|known| *known == method)
+        .unwrap_or("other")
+}
+
+/// A status as a label: what an upstream may invent is folded by class.
+fn status_label(status: u16) -> &'static str {
+    macro_rules! labels {
+        ($($code:literal)*) => {
+            match status {
+                $($code => stringify!($code),)*
+                0 => "none",
+                200..=299 => "2xx",
+                300..=399 => "3xx",
+                400..=499 => "4xx",
+                _ => "5xx",
+            }
+        };
+    }
+    labels!(200 201 202 204 400 401 403 404 405 408 409 413 414 422 429 431 500 502 503 504 505)
+}
+
+impl Gateway {
+    /// Counts bytes that never became a request.
+    pub(crate) fn count_unread(&self, code: ProblemCode) {
+        let labels = [NO_ROUTE, "other", status_label(code.status()), code.as_str(), "client"];
+        self.parts.metrics.requests.with_label_values(&labels).inc();
+    }
+}

@@ -1,0 +1,91 @@
+//! The one place that reads a clock.
+//!
+//! Wall time is an anchor plus monotonic time, so a jump of the system clock tears no window. A
+//! tick each second follows the system clock: forward at once, back only when it stays behind.
+
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use gateway_policy::UnixMs;
+
+/// Less than this behind the anchor is held, not followed.
+const SLACK_MS: i64 = 2_000;
+/// Ticks in a row that must see the system clock behind before it is followed back.
+const BEHIND_TICKS: u32 = 3;
+
+/// Monotonic wall time.
+#[derive(Debug)]
+pub struct Clock {
+    origin: Instant,
+    /// Unix milliseconds at `origin`.
+    anchor_ms: AtomicI64,
+    behind: AtomicU32,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Clock { origin: Instant::now(), anchor_ms: AtomicI64::new(system_ms()), behind: AtomicU32::new(0) }
+    }
+}
+
+impl Clock {
+    /// Now, once for a whole request.
+    pub fn now(&self) -> (UnixMs, Instant) {
+        let instant = Instant::now();
+        (self.wall_at(instant), instant)
+    }
+
+    /// Wall time alone.
+    pub fn wall(&self) -> UnixMs {
+        self.wall_at(Instant::now())
+    }
+
+    fn wall_at(&self, instant: Instant) -> UnixMs {
+        let elapsed = instant.duration_since(self.origin).as_millis() as i64;
+        UnixMs(u64::try_from(self.anchor_ms.load(Ordering::Relaxed) + elapsed).unwrap_or(0))
+    }
+
+    /// Follows the system clock; called about once a second by one task.
+    pub fn tick(&self) {
+        let elapsed = self.origin.elapsed().as_millis() as i64;
+        self.follow(system_ms() - elapsed);
+    }
+
+    fn follow(&self, target: i64) {
+        let anchor = self.anchor_ms.load(Ordering::Relaxed);
+        if target >= anchor {
+            self.behind.store(0, Ordering::Relaxed);
+            self.anchor_ms.store(target, Ordering::Relaxed);
+        } else if anchor - target > SLACK_MS
+            && self.behind.fetch_add(1, Ordering::Relaxed) + 1 >= BEHIND_TICKS
+        {
+            self.behind.store(0, Ordering::Relaxed);
+            self.anchor_ms.store(target, Ordering::Relaxed);
+        }
+    }
+}
+
+fn system_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_back_is_followed_only_when_it_lasts() {
+        let clock = Clock::default();
+        let start = clock.anchor_ms.load(Ordering::Relaxed);
+        for (target, expected) in [
+            (start + 5_000, start + 5_000),
+            (start + 4_000, start + 5_000),
+            (start, start + 5_000),
+            (start, start + 5_000),
+            (start, start),
+        ] {
+            clock.follow(target);
+            assert_eq!(clock.anchor_ms.load(Ordering::Relaxed), expected, "target {target}");
+        }
+    }
+}

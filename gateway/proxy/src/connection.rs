@@ -1,0 +1,237 @@
+//! One client connection: heads read within their bounds, requests one after another.
+//!
+//! The head of an HTTP/1 request is read here, not by Pingora: its reader has no total deadline,
+//! takes a mebibyte, and repairs what should be refused. Bytes go on to Pingora only once
+//! [`raw_head`] has found them whole and sound. HTTP/2 connections run in Pingora's own loop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::BytesMut;
+use gateway_policy::{Bounds, Problem, ProblemCode};
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v2::server::H2Options;
+use pingora::protocols::{ALPN, Stream};
+use pingora::server::ShutdownWatch;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::gateway::Gateway;
+use crate::head::ListenerFacts;
+use crate::raw_head::{HeadBounds, HeadFault, Scan, scan};
+use crate::respond::raw_problem;
+use crate::trace::request_id;
+
+/// How long a connection may idle between two requests.
+const IDLE: Duration = Duration::from_secs(75);
+/// How long one write to a client may hang.
+const WRITE: Duration = Duration::from_secs(60);
+/// How long the rest of a refused request is listened to, so that its answer is not lost in a reset.
+const LINGER: Duration = Duration::from_millis(250);
+const LINGER_BYTES_MAX: usize = 256 << 10;
+/// How long a listener with `h2c` waits for an HTTP/2 preface before it takes HTTP/1.
+const PREFACE_WAIT: Duration = Duration::from_millis(500);
+const READ_BYTES: usize = 4 << 10;
+/// Requests at once on one HTTP/2 connection.
+const H2_STREAMS_MAX: u32 = 100;
+
+/// What serves the connections of one listener.
+pub(crate) struct Connections {
+    gateway: Arc<Gateway>,
+    listener: ListenerFacts,
+    http2: Arc<Http2>,
+    /// The same for connections that begin with the HTTP/2 preface in clear text.
+    prior_knowledge: Arc<Http2>,
+}
+
+impl Connections {
+    pub(crate) fn new(gateway: Arc<Gateway>, listener: ListenerFacts) -> Connections {
+        let http2 = |h2c| {
+            let mut options = HttpServerOptions::default();
+            options.h2_idle_timeout = Some(IDLE);
+            options.h2c = h2c;
+            Arc::new(Http2 { gateway: Arc::clone(&gateway), listener: listener.clone(), options })
+        };
+        Connections { http2: http2(false), prior_knowledge: http2(true), gateway, listener }
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.gateway.serving().snapshot.rules.bounds
+    }
+
+    /// One request on `stream`; the stream and what was read beyond it when it can go on.
+    async fn request(&self, mut stream: Stream, mut buffer: BytesMut, shutdown: &ShutdownWatch) -> Option<(Stream, BytesMut)> {
+        match self.read_head(&mut stream, &mut buffer, shutdown).await {
+            HeadRead::Whole => {}
+            HeadRead::Gone => return None,
+            HeadRead::Refused(code) => {
+                self.refuse(&mut stream, code).await;
+                return None;
+            }
+        }
+        let mut session = ServerSession::new_http1(stream);
+        session.set_pipelining_enabled(true);
+        session.set_pipelined_prefix(buffer);
+        session.set_abort_on_close(false);
+        session.set_write_timeout(Some(WRITE));
+        session.set_keepalive(if *shutdown.borrow() { None } else { Some(IDLE.as_secs()) });
+        if !matches!(session.read_request().await, Ok(true)) {
+            // Our own look found nothing wrong; where Pingora differs, the stricter one wins.
+            let _ = session.respond_error(400).await;
+            return None;
+        }
+        if !self.gateway.serve(&mut session, &self.listener).await {
+            session.set_keepalive(None);
+        }
+        let (stream, rest) = session.finish().await.ok()??.into_parts();
+        Some((stream, rest.unwrap_or_default()))
+    }
+
+    /// Reads until the head is whole: any time for its first byte, `header_time` from then on.
+    async fn read_head(&self, stream: &mut Stream, buffer: &mut BytesMut, shutdown: &ShutdownWatch) -> HeadRead {
+        let bounds = self.bounds();
+        let limits = HeadBounds {
+            target_bytes: bounds.target_bytes,
+            header_bytes: bounds.header_bytes,
+            headers: bounds.headers,
+        };
+        if buffer.is_empty() && !first_bytes(stream, buffer, shutdown).await {
+            return HeadRead::Gone;
+        }
+        let deadline = Instant::now() + Duration::from_millis(bounds.header_time_ms);
+        let mut seen = 0;
+        loop {
+            match scan(buffer, seen, &limits) {
+                Ok(Scan::Complete { .. }) => return HeadRead::Whole,
+                Ok(Scan::Partial) => seen = buffer.len(),
+                Err(fault) => return HeadRead::Refused(code_of(fault)),
+            }
+            buffer.reserve(READ_BYTES);
+            match timeout_at(deadline, stream.read_buf(buffer)).await {
+                Ok(Ok(0)) | Ok(Err(_)) => return HeadRead::Gone,
+                Ok(Ok(_)) => {}
+                Err(_) => return HeadRead::Refused(ProblemCode::RequestTimeout),
+            }
+        }
+    }
+
+    /// Answers bytes that never became a request, and closes.
+    async fn refuse(&self, stream: &mut Stream, code: ProblemCode) {
+        let style = self.gateway.serving().snapshot.rules.errors;
+        let id = request_id(std::iter::empty());
+        let bytes = raw_problem(&Problem::new(code), style, &id);
+        self.gateway.count_unread(code);
+        let answered = timeout(WRITE, async {
+            stream.write_all(&bytes).await?;
+            stream.flush().await
+        });
+        if matches!(answered.await, Ok(Ok(()))) {
+            let _ = timeout(LINGER, linger(stream)).await;
+        }
+        let _ = timeout(LINGER, stream.shutdown()).await;
+    }
+}
+
+/// Whether a clear-text connection begins with the HTTP/2 preface (RFC 9113 §3.4). Pingora's own look
+/// waits for all its bytes without end; a short HTTP/1 request would hang there.
+async fn knows_http2(stream: &mut Stream) -> bool {
+    const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let mut seen = [0; PREFACE.len()];
+    let peeked = timeout(PREFACE_WAIT, stream.try_peek(&mut seen)).await;
+    matches!(peeked, Ok(Ok(true))) && seen == *PREFACE
+}
+
+/// Reads away what is still coming: closing on unread bytes would reset the answer away.
+async fn linger(stream: &mut Stream) {
+    let mut sink = [0; READ_BYTES];
+    let mut seen = 0;
+    while let Ok(read @ 1..) = stream.read(&mut sink).await {
+        seen += read;
+        if seen > LINGER_BYTES_MAX {
+            return;
+        }
+    }
+}
+
+/// Waits for the first bytes of the next request. `false` when none will come.
+async fn first_bytes(stream: &mut Stream, buffer: &mut BytesMut, shutdown: &ShutdownWatch) -> bool {
+    buffer.reserve(READ_BYTES);
+    let mut stopping = shutdown.clone();
+    tokio::select! {
+        biased;
+        read = timeout(IDLE, stream.read_buf(buffer)) => matches!(read, Ok(Ok(1..))),
+        () = stopped(&mut stopping) => false,
+    }
+}
+
+async fn stopped(shutdown: &mut ShutdownWatch) {
+    while !*shutdown.borrow_and_update() {
+        if shutdown.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+enum HeadRead {
+    Whole,
+    Gone,
+    Refused(ProblemCode),
+}
+
+fn code_of(fault: HeadFault) -> ProblemCode {
+    match fault {
+        HeadFault::TargetTooLong => ProblemCode::TargetTooLong,
+        HeadFault::HeadersTooLarge => ProblemCode::HeadersTooLarge,
+        HeadFault::BadRequest { .. } | HeadFault::Expectation => ProblemCode::BadRequest,
+    }
+}
+
+#[async_trait]
+impl ServerApp for Connections {
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let mut stream = stream;
+        if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+            return self.http2.process_new(stream, shutdown).await;
+        }
+        if self.listener.h2c && knows_http2(&mut stream).await {
+            return self.prior_knowledge.process_new(stream, shutdown).await;
+        }
+        let mut next = Some((stream, BytesMut::new()));
+        while let Some((stream, buffer)) = next {
+            next = self.request(stream, buffer, shutdown).await;
+        }
+        None
+    }
+}
+
+/// HTTP/2 connections, accepted by Pingora's loop.
+struct Http2 {
+    gateway: Arc<Gateway>,
+    listener: ListenerFacts,
+    options: HttpServerOptions,
+}
+
+#[async_trait]
+impl HttpServerApp for Http2 {
+    async fn process_new_http(self: &Arc<Self>, mut session: ServerSession, _shutdown: &ShutdownWatch) -> Option<ReusedHttpStream> {
+        if matches!(session.read_request().await, Ok(true)) && self.gateway.serve(&mut session, &self.listener).await {
+            let _ = session.finish().await;
+        }
+        None
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        let bounds = self.gateway.serving().snapshot.rules.bounds;
+        let mut options = H2Options::new();
+        options
+            .max_concurrent_streams(H2_STREAMS_MAX)
+            .max_header_list_size(u32::try_from(bounds.header_bytes + bounds.target_bytes).unwrap_or(u32::MAX));
+        Some(options)
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
+    }
+}

@@ -1,0 +1,268 @@
+//! One request from its head to its record, in order, on one snapshot and one clock reading.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use gateway_policy::{
+    Admission, Admitted, Denial, Meters, Paid, Principal, Problem, ProblemCode, Published, Snapshot, admit,
+};
+use http::header::{self, HeaderValue};
+use http::{HeaderMap, StatusCode, Version};
+use pingora::connectors::ConnectorOptions;
+use pingora::connectors::http::Connector;
+use pingora::http::RequestHeader;
+use pingora::protocols::http::ServerSession;
+
+use crate::access_log::AccessLog;
+use crate::account;
+use crate::clock::Clock;
+use crate::exchange::{AuthResult, Exchange, Failure, Fault};
+use crate::head::{ListenerFacts, read_head};
+use crate::metrics::{InFlight, ProxyMetrics};
+use crate::relay;
+use crate::respond::{self, Framing};
+use crate::trace::{TraceContext, request_id};
+use crate::upstream::Upstreams;
+use crate::whoami;
+
+/// Idle upstream connections kept, over all upstreams.
+const POOL_CONNECTIONS: usize = 1_024;
+
+/// One published state: decisions, and the upstreams that their ids mean.
+#[derive(Debug)]
+pub struct Serving {
+    pub snapshot: Snapshot,
+    pub upstreams: Arc<Upstreams>,
+}
+
+/// What a gateway is made of.
+#[derive(Debug)]
+pub struct GatewayParts {
+    pub published: Arc<Published<Serving>>,
+    pub meters: Arc<Meters>,
+    pub metrics: Arc<ProxyMetrics>,
+    pub access_log: AccessLog,
+    pub clock: Arc<Clock>,
+}
+
+/// The data plane of one process.
+pub struct Gateway {
+    pub(crate) parts: GatewayParts,
+    pub(crate) connector: Arc<Connector>,
+    draining: AtomicBool,
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").field("draining", &self.draining).finish_non_exhaustive()
+    }
+}
+
+impl Gateway {
+    pub fn new(parts: GatewayParts) -> Gateway {
+        let options = ConnectorOptions::new(POOL_CONNECTIONS);
+        Gateway { parts, connector: Arc::new(Connector::new(Some(options))), draining: AtomicBool::new(false) }
+    }
+
+    /// From now on every answer closes its connection.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Requests under way.
+    pub fn in_flight(&self) -> usize {
+        usize::try_from(self.parts.metrics.inflight.get()).unwrap_or(0)
+    }
+
+    /// Flushes the access log.
+    pub fn close(&self) {
+        self.parts.access_log.close();
+    }
+
+    pub(crate) fn serving(&self) -> Arc<Serving> {
+        self.parts.published.current()
+    }
+
+    /// Serves one request whose head has been read. `false` when the connection is of no more use.
+    pub(crate) async fn serve(&self, session: &mut ServerSession, listener: &ListenerFacts) -> bool {
+        let _in_flight = InFlight::enter(&self.parts.metrics);
+        let peer = peer_of(session);
+        let head = session.req_header().clone();
+        let mut exchange = self.begin(&head, peer, listener);
+        if self.is_draining() {
+            session.set_keepalive(None);
+        }
+        let target = target_of(&head);
+        let result = self.answer(session, &mut exchange, &head, &target, peer, listener).await;
+        let usable = match result {
+            Ok(()) => true,
+            Err(failure) => conclude(session, &mut exchange, failure).await,
+        };
+        account::account(self, &exchange, &head, session);
+        usable
+    }
+
+    fn begin(&self, head: &RequestHeader, peer: SocketAddr, listener: &ListenerFacts) -> Exchange {
+        let (began_at, began) = self.parts.clock.now();
+        let all = |name: &'static str| head.headers.get_all(name).iter().map(HeaderValue::as_bytes);
+        Exchange {
+            serving: self.serving(),
+            began_at,
+            began,
+            request_id: request_id(all("x-request-id")),
+            trace: TraceContext::continued(all("traceparent").next()),
+            client: read_head(head, b"", peer, listener).client,
+            principal: None,
+            presented_key: None,
+            paid: None,
+            route: None,
+            team: None,
+            upstream: None,
+            upstream_us: 0,
+            status: 0,
+            code: None,
+            fault: Fault::None,
+            auth: AuthResult::NotJudged,
+            filter_failure: None,
+            totals: Default::default(),
+            cut: false,
+        }
+    }
+
+    async fn answer(
+        &self,
+        session: &mut ServerSession,
+        exchange: &mut Exchange,
+        head: &RequestHeader,
+        target: &[u8],
+        peer: SocketAddr,
+        listener: &ListenerFacts,
+    ) -> Result<(), Failure> {
+        if let Some(code) = over_bounds(head, target, exchange) {
+            return Err(Failure::told(Problem::new(code), Fault::Client));
+        }
+        let serving = Arc::clone(&exchange.serving);
+        let request = read_head(head, target, peer, listener);
+        match admit(&serving.snapshot, &self.parts.meters, &request, exchange.began_at) {
+            Ok(Admitted::Forward(admission)) => {
+                self.admitted(exchange, &admission);
+                let way = relay::Way { gateway: self, admission: &admission, head, target, peer, listener };
+                relay::relay(&way, session, exchange).await
+            }
+            Ok(Admitted::WhoAmI { principal, paid }) => {
+                let body = whoami::body(principal.key(), &serving.snapshot.rules);
+                known(exchange, principal, paid);
+                who_am_i(session, exchange, body).await
+            }
+            Err(denial) => Err(refused(exchange, denial)),
+        }
+    }
+
+    fn admitted(&self, exchange: &mut Exchange, admission: &Admission) {
+        let grant = admission.grant();
+        known(exchange, grant.principal().clone(), admission.paid().clone());
+        exchange.team = grant.team().cloned();
+        exchange.route = Some(grant.shared_route());
+    }
+}
+
+fn known(exchange: &mut Exchange, principal: Principal, paid: Paid) {
+    exchange.auth = AuthResult::Accepted;
+    exchange.principal = Some(principal);
+    exchange.paid = Some(paid);
+}
+
+fn refused(exchange: &mut Exchange, denial: Denial) -> Failure {
+    let problem = Problem::of(&denial, &exchange.serving.snapshot.rules.scopes);
+    exchange.auth = match denial.auth_reason() {
+        Some(reason) => AuthResult::Refused(reason),
+        None if denial.principal.is_some() => AuthResult::Accepted,
+        None => AuthResult::NotJudged,
+    };
+    exchange.presented_key = denial.key().cloned();
+    exchange.principal = denial.principal;
+    exchange.paid = denial.paid;
+    Failure::told(problem, Fault::Client)
+}
+
+async fn who_am_i(session: &mut ServerSession, exchange: &mut Exchange, body: Vec<u8>) -> Result<(), Failure> {
+    let version = session.req_header().version;
+    exchange.status = 200;
+    let framing = Framing::Length(body.len() as u64);
+    let mut head = respond::head_for(exchange, version, StatusCode::OK, framing)
+        .ok_or_else(|| Failure::told(Problem::new(ProblemCode::InternalError), Fault::Gateway))?;
+    for (name, value) in [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "private, no-store")] {
+        head.append_header(name, HeaderValue::from_static(value)).map_err(|_| Failure::ClientGone)?;
+    }
+    respond::own(session, head, Bytes::from(body)).await.map_err(|_| Failure::ClientGone)
+}
+
+/// Tells, cuts or leaves. `false` when the connection is of no more use.
+async fn conclude(session: &mut ServerSession, exchange: &mut Exchange, failure: Failure) -> bool {
+    match failure {
+        Failure::Told(problem, fault) => {
+            exchange.fault = fault;
+            respond::problem(session, exchange, &problem).await.is_ok() && !problem.close
+        }
+        Failure::Cut(fault) => {
+            exchange.fault = fault;
+            exchange.cut = true;
+            // No last chunk, no END_STREAM: the client's library must see that the answer is cut.
+            session.set_keepalive(None);
+            session.shutdown().await;
+            false
+        }
+        Failure::ClientGone => {
+            exchange.fault = Fault::Client;
+            session.set_keepalive(None);
+            session.shutdown().await;
+            false
+        }
+    }
+}
+
+/// Bounds that the raw head of HTTP/1 met already and a head of HTTP/2 meets here.
+fn over_bounds(head: &RequestHeader, target: &[u8], exchange: &Exchange) -> Option<ProblemCode> {
+    let bounds = &exchange.serving.snapshot.rules.bounds;
+    if target.len() > bounds.target_bytes {
+        return Some(ProblemCode::TargetTooLong);
+    }
+    if head.headers.len() > bounds.headers || header_bytes(&head.headers) > bounds.header_bytes {
+        return Some(ProblemCode::HeadersTooLarge);
+    }
+    let http2 = head.version == Version::HTTP_2;
+    (http2 && head.headers.get_all(header::HOST).iter().count() > 1).then_some(ProblemCode::BadRequest)
+}
+
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}
+
+/// Path and query byte for byte; an absolute form, whose host the raw look has compared, loses its
+/// scheme and authority (RFC 9112 §3.2.2).
+fn target_of(head: &RequestHeader) -> Vec<u8> {
+    let raw = head.raw_path();
+    let scheme = ["http://", "https://"].iter().find(|scheme| {
+        raw.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()))
+    });
+    match scheme {
+        None => raw.to_vec(),
+        Some(scheme) => {
+            let rest = &raw[scheme.len()..];
+            let path = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
+            let path = &rest[path..];
+            if path.first() == Some(&b'/') { path.to_vec() } else { [b"/", path].concat() }
+        }
+    }
+}
+
+fn peer_of(session: &ServerSession) -> SocketAddr {
+    let inet = session.client_addr().and_then(|address| address.as_inet());
+    inet.copied().unwrap_or(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)))
+}

@@ -1,0 +1,230 @@
+//! Heads on their way in and up: the request as decisions see it, and the request as it goes on.
+//!
+//! What goes up is built from nothing: the route's target byte for byte, a short list of the
+//! client's headers, and the gateway's own. A header that is not named here stays behind, and
+//! with it the credential, every hop-by-hop header and any copy of the gateway's identity headers.
+
+use std::net::SocketAddr;
+
+use gateway_policy::{Admission, RequestHead};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Version};
+use ipnet::IpNet;
+use pingora::http::RequestHeader;
+
+use crate::client_address::{client_address, forwarded_for};
+use crate::exchange::Exchange;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// What a listener knows that a request does not say.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ListenerFacts {
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) tls: bool,
+    pub(crate) h2c: bool,
+}
+
+/// The request as the admission sees it.
+pub(crate) fn read_head<'a>(
+    head: &'a RequestHeader,
+    target: &'a [u8],
+    peer: SocketAddr,
+    listener: &ListenerFacts,
+) -> RequestHead<'a> {
+    let claimed = head.headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
+    RequestHead {
+        method: &head.method,
+        target,
+        headers: &head.headers,
+        client: client_address(peer.ip(), claimed, &listener.trusted_proxies),
+    }
+}
+
+/// Client headers that always go up.
+static FORWARDED: [HeaderName; 5] = [
+    header::ACCEPT,
+    header::ACCEPT_LANGUAGE,
+    header::CONTENT_TYPE,
+    header::USER_AGENT,
+    HeaderName::from_static("idempotency-key"),
+];
+
+/// Never up on a filtered route: they ask for a part, a coding, or a comparison with an answer that
+/// another policy may have made.
+static NEVER_WHEN_FILTERED: [HeaderName; 6] = [
+    header::RANGE,
+    header::IF_RANGE,
+    header::ACCEPT_ENCODING,
+    header::IF_NONE_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::TE,
+];
+
+/// Why a request could not be written for the upstream: an id that no header may carry.
+#[derive(Debug, thiserror::Error)]
+#[error("an identity cannot be written as a header")]
+pub(crate) struct UnwritableHead;
+
+/// What the outbound head is made from.
+pub(crate) struct Outbound<'a> {
+    pub(crate) admission: &'a Admission,
+    pub(crate) head: &'a RequestHeader,
+    pub(crate) target: &'a [u8],
+    pub(crate) body_bytes: Option<usize>,
+    pub(crate) peer: SocketAddr,
+    pub(crate) listener: &'a ListenerFacts,
+    pub(crate) exchange: &'a Exchange,
+    pub(crate) team_header: Option<&'a HeaderName>,
+}
+
+impl Outbound<'_> {
+    /// Builds the head for a server whose `Host` is `host`.
+    pub(crate) fn build(&self, host: &str) -> Result<Box<RequestHeader>, UnwritableHead> {
+        let method = self.head.method.as_str();
+        let mut up = RequestHeader::build_no_case(method, self.target, Some(24)).map_err(|_| UnwritableHead)?;
+        up.set_version(Version::HTTP_11);
+        let mut set = |name: HeaderName, value: &[u8]| -> Result<(), UnwritableHead> {
+            let value = HeaderValue::from_bytes(value).map_err(|_| UnwritableHead)?;
+            up.append_header(name, value).map(|_| ()).map_err(|_| UnwritableHead)
+        };
+        set(header::HOST, host.as_bytes())?;
+        if let Some(length) = self.body_bytes {
+            set(header::CONTENT_LENGTH, length.to_string().as_bytes())?;
+        }
+        for (name, value) in self.forwarded() {
+            set(name.clone(), value.as_bytes())?;
+        }
+        for (name, value) in self.identity() {
+            set(HeaderName::from_static(name), value.as_bytes())?;
+        }
+        if let (Some(name), Some(team)) = (self.team_header, self.admission.grant().team()) {
+            set(name.clone(), team.as_str().as_bytes())?;
+        }
+        for (name, value) in self.hops() {
+            set(HeaderName::from_static(name), value.as_bytes())?;
+        }
+        Ok(Box::new(up))
+    }
+
+    /// The client's headers that go on.
+    fn forwarded(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        let route = self.admission.grant().route();
+        let filtered = !self.admission.grant().job().is_identity();
+        let writes = !matches!(self.head.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let team = self.team_header;
+        let listed = FORWARDED.iter().chain(&route.forward_headers);
+        let own = listed.chain(writes.then_some(&header::IF_MATCH));
+        own.filter(move |name| {
+            !(filtered && NEVER_WHEN_FILTERED.contains(name))
+                && Some(*name) != team
+                && may_be_forwarded(name)
+        })
+        .flat_map(|name| self.head.headers.get_all(name).iter().map(move |value| (name, value)))
+    }
+
+    fn identity(&self) -> Vec<(&'static str, &str)> {
+        let grant = self.admission.grant();
+        let key = grant.principal().key();
+        let mut headers = vec![
+            ("x-colonnade-key-id", key.id.as_str()),
+            ("x-colonnade-account", key.account.id.as_str()),
+            ("x-colonnade-data-scope", key.data_scope.as_str()),
+            ("x-colonnade-scopes", &key.scopes_text),
+            ("x-request-id", &self.exchange.request_id),
+            ("traceparent", self.exchange.trace.header()),
+        ];
+        headers.extend(grant.team().map(|team| ("x-colonnade-team", team.as_str())));
+        headers.extend(key.user.as_ref().map(|user| ("x-colonnade-user", user.id.as_str())));
+        headers
+    }
+
+    /// `X-Forwarded-*`: our own words, or a trusted proxy's with ours behind them.
+    fn hops(&self) -> [(&'static str, String); 3] {
+        let trusted = &self.listener.trusted_proxies;
+        let claimed = self.head.headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
+        let believed = trusted.iter().any(|net| net.contains(&self.peer.ip()));
+        let own_proto = if self.listener.tls { "https" } else { "http" };
+        let own_host = host_of(self.head);
+        let from_proxy = |name: &str| {
+            let value = self.head.headers.get(name).filter(|_| believed)?;
+            value.to_str().ok().map(str::to_owned)
+        };
+        [
+            ("x-forwarded-for", forwarded_for(self.peer.ip(), claimed, trusted)),
+            ("x-forwarded-proto", from_proxy("x-forwarded-proto").unwrap_or_else(|| own_proto.to_owned())),
+            ("x-forwarded-host", from_proxy("x-forwarded-host").unwrap_or(own_host)),
+        ]
+    }
+}
+
+/// A second lock behind the configuration's own check of `forward_headers`.
+fn may_be_forwarded(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    !(name.starts_with("x-colonnade-")
+        || name.starts_with("x-forwarded-")
+        || name.starts_with("proxy-")
+        || matches!(
+            name,
+            "authorization" | "x-api-key" | "connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding"
+                | "upgrade" | "host" | "content-length" | "expect" | "x-request-id" | "traceparent"
+        ))
+}
+
+fn host_of(head: &RequestHeader) -> String {
+    let named = head.headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    named.or_else(|| head.uri.authority().map(|authority| authority.as_str())).unwrap_or("").to_owned()
+}
+
+/// Upstream headers that come back on every answer.
+static RETURNED: [HeaderName; 6] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_LANGUAGE,
+    header::CACHE_CONTROL,
+    header::DATE,
+    header::RETRY_AFTER,
+    header::ALLOW,
+];
+
+/// Never back, whatever `return_headers` says, once a body was rewritten: they describe the
+/// upstream's own bytes, and change when a hidden column changes.
+static NEVER_WHEN_REWRITTEN: [HeaderName; 10] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    header::CONTENT_RANGE,
+    header::ETAG,
+    header::LAST_MODIFIED,
+    header::ACCEPT_RANGES,
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-digest"),
+];
+
+/// The upstream's headers that come back.
+pub(crate) fn returned<'a>(
+    headers: &'a HeaderMap,
+    admission: &'a Admission,
+    rewritten: bool,
+) -> impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)> {
+    let listed = RETURNED.iter().chain(&admission.grant().route().return_headers);
+    listed
+        .filter(move |name| {
+            let untrue = NEVER_WHEN_REWRITTEN.contains(name) || name.as_str() == "repr-digest";
+            !(rewritten && untrue) && may_be_returned(name)
+        })
+        .flat_map(|name| headers.get_all(name).iter().map(move |value| (name, value)))
+}
+
+fn may_be_returned(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    !(name.starts_with("x-ratelimit-")
+        || name.starts_with("ratelimit")
+        || name.starts_with("x-colonnade-")
+        || name.starts_with("proxy-")
+        || matches!(
+            name,
+            "connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding" | "upgrade" | "content-length"
+                | "www-authenticate" | "x-request-id" | "x-content-type-options" | "server"
+        ))
+}

@@ -1,0 +1,34 @@
+//! The data plane: connections, the walk of one request, and what is recorded of it.
+//!
+//! Built on Pingora's sessions, connectors and listeners, below its `ProxyHttp`: the head of a
+//! filtered answer must wait until its body is judged, and `ProxyHttp` writes it at once
+//! (`docs/decisions/0002-own-exchange.md`). Decisions come from `policy`, bodies go through
+//! `rewrite`; this crate only carries.
+//!
+//! Not here: where rules and keys come from (`settings`, `store`), and the admin side.
+
+mod access_log;
+mod account;
+mod client_address;
+mod clock;
+mod coding;
+mod connection;
+mod exchange;
+mod filter;
+mod gateway;
+mod head;
+mod listen;
+mod metrics;
+mod raw_head;
+mod relay;
+mod respond;
+mod trace;
+mod upstream;
+mod whoami;
+
+pub use access_log::AccessLog;
+pub use clock::Clock;
+pub use gateway::{Gateway, GatewayParts, Serving};
+pub use listen::{Bound, ListenError, ListenerSpec, TlsFiles, bind, serve};
+pub use metrics::ProxyMetrics;
+pub use upstream::{Balance, RESOLVE_EVERY, ServerSpec, Timeouts, UpstreamSpec, UpstreamTls, Upstreams};

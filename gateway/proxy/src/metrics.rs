@@ -1,0 +1,141 @@
+//! What the proxy counts. Closed label sets; nothing of a request's own text in a label.
+
+use std::sync::Arc;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry,
+};
+
+/// Seconds. From the gateway's own tens of microseconds to a slow upstream's minute.
+const BUCKETS: [f64; 16] = [
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+    1.0, 5.0, 30.0,
+];
+
+/// The proxy's metrics, registered once.
+#[derive(Debug, Clone)]
+pub struct ProxyMetrics {
+    pub(crate) requests: IntCounterVec,
+    pub(crate) request_seconds: HistogramVec,
+    pub(crate) upstream_seconds: HistogramVec,
+    pub(crate) overhead_seconds: Histogram,
+    pub(crate) auth: IntCounterVec,
+    pub(crate) ratelimit: IntCounterVec,
+    pub(crate) columns: IntCounterVec,
+    pub(crate) rows_hidden: IntCounterVec,
+    pub(crate) filter_failures: IntCounterVec,
+    pub(crate) inflight: IntGauge,
+    pub(crate) access_log_dropped: IntGauge,
+}
+
+impl ProxyMetrics {
+    /// Registers all of them.
+    ///
+    /// # Errors
+    /// When a name is taken already.
+    pub fn register(registry: &Registry) -> prometheus::Result<ProxyMetrics> {
+        Ok(ProxyMetrics {
+            requests: counters(
+                registry,
+                "colonnade_requests_total",
+                "Requests answered.",
+                &["route", "method", "status", "code", "fault"],
+            )?,
+            request_seconds: histograms(
+                registry,
+                "colonnade_request_duration_seconds",
+                "From the head's first look to the answer's last byte.",
+                &["route"],
+            )?,
+            upstream_seconds: histograms(
+                registry,
+                "colonnade_upstream_duration_seconds",
+                "Spent waiting for an upstream.",
+                &["upstream"],
+            )?,
+            overhead_seconds: registered(
+                registry,
+                Histogram::with_opts(
+                    HistogramOpts::new(
+                        "colonnade_overhead_seconds",
+                        "Spent in a forwarded request, not waiting for its upstream.",
+                    )
+                    .buckets(BUCKETS.to_vec()),
+                )?,
+            )?,
+            auth: counters(
+                registry,
+                "colonnade_auth_total",
+                "Credentials judged.",
+                &["result", "reason"],
+            )?,
+            ratelimit: counters(
+                registry,
+                "colonnade_ratelimit_total",
+                "Limits asked; near is the last tenth.",
+                &["plan", "result"],
+            )?,
+            columns: counters(
+                registry,
+                "colonnade_columns_total",
+                "Members of rows hidden, or values replaced.",
+                &["resource", "action"],
+            )?,
+            rows_hidden: counters(
+                registry,
+                "colonnade_rows_hidden_total",
+                "Rows hidden.",
+                &["resource"],
+            )?,
+            filter_failures: counters(
+                registry,
+                "colonnade_filter_failures_total",
+                "Answers refused because they could not be filtered safely.",
+                &["reason"],
+            )?,
+            inflight: registered(
+                registry,
+                IntGauge::new("colonnade_inflight_requests", "Requests under way.")?,
+            )?,
+            access_log_dropped: registered(
+                registry,
+                IntGauge::new(
+                    "colonnade_access_log_dropped_lines",
+                    "Access-log lines dropped since the start because the log was too slow.",
+                )?,
+            )?,
+        })
+    }
+}
+
+fn registered<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+    registered(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+}
+
+fn histograms(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<HistogramVec> {
+    let opts = HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
+    registered(registry, HistogramVec::new(opts, labels)?)
+}
+
+/// Counts one request in flight; given back on drop, whatever ends it.
+#[derive(Debug)]
+pub(crate) struct InFlight(Arc<ProxyMetrics>);
+
+impl InFlight {
+    pub(crate) fn enter(metrics: &Arc<ProxyMetrics>) -> InFlight {
+        metrics.inflight.inc();
+        InFlight(Arc::clone(metrics))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.inflight.dec();
+    }
+}

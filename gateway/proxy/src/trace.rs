@@ -1,0 +1,134 @@
+//! Request ids and trace context.
+//!
+//! A client's id is kept when it is plain text; a trace is continued when its header is well
+//! formed. Ids are unique, not secret: a keyed hash of a counter, no system call.
+//!
+//! Source: W3C Trace Context, level 2.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Longest request id taken from a client.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// The client's id if it matches `[A-Za-z0-9._-]{1,128}`, else a new one of 32 hex digits.
+pub(crate) fn request_id<'a>(mut offered: impl Iterator<Item = &'a [u8]>) -> String {
+    let first = offered.next().filter(|_| offered.next().is_none());
+    match first.and_then(|id| std::str::from_utf8(id).ok()).filter(|id| is_plain(id)) {
+        Some(id) => id.to_owned(),
+        None => format!("{:016x}{:016x}", random(), random()),
+    }
+}
+
+fn is_plain(id: &str) -> bool {
+    (1..=REQUEST_ID_BYTES_MAX).contains(&id.len())
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+}
+
+/// What goes up as `traceparent`, and the trace id for the log.
+#[derive(Debug)]
+pub(crate) struct TraceContext {
+    parent: String,
+}
+
+impl TraceContext {
+    /// Continues a well-formed trace, starts a new one otherwise.
+    pub(crate) fn continued(offered: Option<&[u8]>) -> TraceContext {
+        let span = random() | 1;
+        let parent = match offered.and_then(well_formed) {
+            Some((trace, flags)) => format!("00-{trace}-{span:016x}-{flags}"),
+            None => format!("00-{:016x}{:016x}-{span:016x}-00", random(), random() | 1),
+        };
+        TraceContext { parent }
+    }
+
+    pub(crate) fn header(&self) -> &str {
+        &self.parent
+    }
+
+    pub(crate) fn trace_id(&self) -> &str {
+        self.parent.get(3..35).unwrap_or("")
+    }
+}
+
+/// `(trace id, flags)` of a version-00 header.
+fn well_formed(value: &[u8]) -> Option<(&str, &str)> {
+    let text = std::str::from_utf8(value).ok().filter(|text| text.len() == 55)?;
+    let mut parts = text.split('-');
+    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let hex = |part: &str, length: usize| {
+        part.len() == length && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
+    let nonzero = |part: &str| part.bytes().any(|b| b != b'0');
+    let good = version == "00"
+        && hex(trace, 32)
+        && hex(span, 16)
+        && hex(flags, 2)
+        && nonzero(trace)
+        && nonzero(span);
+    good.then_some((trace, flags))
+}
+
+fn random() -> u64 {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    static SEED: OnceLock<[u64; 2]> = OnceLock::new();
+    let seed = SEED.get_or_init(|| {
+        let mut bytes = [0; 16];
+        // Ids stay unique in this process even without the system's entropy.
+        let _ = getrandom::fill(&mut bytes);
+        let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+        [word(0), word(8)]
+    });
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    mix(mix(seed[0] ^ count).wrapping_add(seed[1]))
+}
+
+/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): a bijection, so a counter never repeats.
+fn mix(mut z: u64) -> u64 {
+    z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_id_is_kept_and_any_other_replaced() {
+        let long = "a".repeat(129);
+        for (offered, kept) in [
+            (&["req-1_A.b"][..], true),
+            (&["a b"], false),
+            (&["a\"b"], false),
+            (&[""], false),
+            (&[long.as_str()], false),
+            (&[&long[..128]], true),
+            (&["a", "b"], false),
+            (&[], false),
+        ] {
+            let id = request_id(offered.iter().map(|id| id.as_bytes()));
+            assert_eq!(offered.first() == Some(&id.as_str()), kept, "{offered:?}");
+            assert!(is_plain(&id));
+        }
+    }
+
+    #[test]
+    fn a_trace_is_continued_only_when_well_formed() {
+        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        for (offered, continued) in [
+            (good, true),
+            ("00-00000000000000000000000000000000-b7ad6b7169203331-01", false),
+            ("00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01", false),
+            ("ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", false),
+            ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x", false),
+            ("", false),
+        ] {
+            let trace = TraceContext::continued(Some(offered.as_bytes()));
+            assert_eq!(trace.trace_id() == &good[3..35], continued, "{offered}");
+            assert!(well_formed(trace.header().as_bytes()).is_some());
+            assert_ne!(trace.header(), offered, "the span is the gateway's own");
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! Upstreams: which server, which peer, how many at once.
+//!
+//! One table a generation, built when the configuration is published. Names are resolved then and
+//! again every [`RESOLVE_EVERY`]; a name that does not resolve makes that server unavailable, not
+//! the gateway.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use gateway_policy::UpstreamId;
+use parking_lot::RwLock;
+use pingora::upstreams::peer::HttpPeer;
+
+/// How often the names of servers are looked up again.
+pub const RESOLVE_EVERY: Duration = Duration::from_secs(10);
+
+/// How long a pooled connection may idle. Below what servers commonly keep (nginx: 75 s, Node: 5 s
+/// closes on us and is retried).
+const POOL_IDLE: Duration = Duration::from_secs(55);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Balance {
+    RoundRobin,
+    LeastConnections,
+    Random,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerSpec {
+    /// `host:port`.
+    pub address: String,
+    pub weight: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    pub connect: Duration,
+    pub first_byte: Duration,
+    /// Between two pieces of a body.
+    pub idle: Duration,
+    pub total: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// Never empty: Pingora would not verify the certificate then.
+    pub sni: String,
+    pub ca: Option<PathBuf>,
+}
+
+/// One upstream as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamSpec {
+    pub name: String,
+    pub servers: Vec<ServerSpec>,
+    pub balance: Balance,
+    pub timeouts: Timeouts,
+    pub connections_max: usize,
+    pub host: Option<String>,
+    pub tls: Option<UpstreamTls>,
+}
+
+/// All upstreams of one generation; the order gives the [`UpstreamId`]s.
+#[derive(Debug, Default)]
+pub struct Upstreams {
+    table: Vec<Arc<Upstream>>,
+}
+
+impl Upstreams {
+    /// Builds the table and resolves its names; blocks on name resolution, so call it off the
+    /// request path. Upstreams that `before` has unchanged are taken over, counts and all.
+    pub fn build(specs: Vec<UpstreamSpec>, before: Option<&Upstreams>) -> Upstreams {
+        let table = specs
+            .into_iter()
+            .map(|spec| {
+                let kept = before.and_then(|before| before.table.iter().find(|old| old.spec == spec));
+                kept.map_or_else(|| Arc::new(Upstream::new(spec)), Arc::clone)
+            })
+            .collect();
+        Upstreams { table }
+    }
+
+    pub(crate) fn find(&self, id: UpstreamId) -> Option<&Arc<Upstream>> {
+        self.table.get(id.index())
+    }
+
+    /// Looks all names up again. Blocks.
+    pub fn resolve(&self) {
+        self.table.iter().flat_map(|upstream| &upstream.servers).for_each(Server::resolve);
+    }
+}
+
+/// One upstream in service.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    spec: UpstreamSpec,
+    servers: Vec<Server>,
+    /// Server indices, each as often as its weight says, spread evenly.
+    rotation: Vec<usize>,
+    turn: AtomicUsize,
+    in_flight: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Server {
+    address: String,
+    host: String,
+    weight: u32,
+    resolved: RwLock<Option<SocketAddr>>,
+    in_flight: AtomicUsize,
+}
+
+impl Server {
+    fn new(spec: &ServerSpec) -> Server {
+        let server = Server {
+            address: spec.address.clone(),
+            host: spec.address.clone(),
+            weight: spec.weight.max(1),
+            resolved: RwLock::new(None),
+            in_flight: AtomicUsize::new(0),
+        };
+        server.resolve();
+        server
+    }
+
+    fn resolve(&self) {
+        // A name that stops resolving keeps its last address: the server may well be there.
+        if let Some(found) = self.address.to_socket_addrs().ok().and_then(|mut all| all.next()) {
+            *self.resolved.write() = Some(found);
+        }
+    }
+}
+
+impl Upstream {
+    fn new(spec: UpstreamSpec) -> Upstream {
+        let servers: Vec<Server> = spec.servers.iter().map(Server::new).collect();
+        Upstream {
+            rotation: rotation(&servers.iter().map(|server| server.weight).collect::<Vec<_>>()),
+            servers,
+            turn: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
+            spec,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.spec.timeouts
+    }
+
+    /// Most servers worth trying for one request.
+    pub(crate) fn servers(&self) -> usize {
+        self.servers.len()
+    }
+
+    /// Takes one of the upstream's places, given back when the permit goes.
+    pub(crate) fn enter(self: &Arc<Self>) -> Option<Permit> {
+        let taken = self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
+            (count < self.spec.connections_max).then_some(count + 1)
+        });
+        taken.ok().map(|_| Permit { upstream: Arc::clone(self) })
+    }
+
+    /// The next server by the balance rule, passing over `tried`.
+    pub(crate) fn pick(self: &Arc<Self>, tried: &[usize]) -> Option<Picked> {
+        let open = |index: &usize| !tried.contains(index) && self.servers[*index].resolved.read().is_some();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let index = match self.spec.balance {
+            Balance::LeastConnections => (0..self.servers.len()).filter(open).min_by_key(|index| {
+                let server = &self.servers[*index];
+                (server.in_flight.load(Ordering::Relaxed) + 1) * 1_000 / server.weight as usize
+            }),
+            Balance::RoundRobin => self.from(turn).find(open),
+            Balance::Random => self.from(scattered(turn)).find(open),
+        }?;
+        let address = (*self.servers[index].resolved.read())?;
+        self.servers[index].in_flight.fetch_add(1, Ordering::Relaxed);
+        Some(Picked { upstream: Arc::clone(self), index, address })
+    }
+
+    fn from(&self, turn: usize) -> impl Iterator<Item = usize> + '_ {
+        let length = self.rotation.len().max(1);
+        (0..self.rotation.len()).map(move |step| self.rotation[(turn + step) % length])
+    }
+}
+
+/// A place in an upstream.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    upstream: Arc<Upstream>,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.upstream.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A server chosen for one try.
+#[derive(Debug)]
+pub(crate) struct Picked {
+    upstream: Arc<Upstream>,
+    pub(crate) index: usize,
+    address: SocketAddr,
+}
+
+impl Picked {
+    /// The `Host` to send.
+    pub(crate) fn host(&self) -> &str {
+        self.upstream.spec.host.as_deref().unwrap_or(&self.upstream.servers[self.index].host)
+    }
+
+    /// The peer to connect to, with every timeout set: Pingora's own defaults are none.
+    pub(crate) fn peer(&self) -> HttpPeer {
+        let spec = &self.upstream.spec;
+        let sni = spec.tls.as_ref().map(|tls| tls.sni.clone()).unwrap_or_default();
+        let mut peer = HttpPeer::new(self.address, spec.tls.is_some(), sni);
+        peer.options.connection_timeout = Some(spec.timeouts.connect);
+        peer.options.total_connection_timeout = Some(spec.timeouts.connect);
+        peer.options.read_timeout = Some(spec.timeouts.first_byte);
+        peer.options.write_timeout = Some(spec.timeouts.idle);
+        peer.options.idle_timeout = Some(POOL_IDLE);
+        peer
+    }
+}
+
+impl Drop for Picked {
+    fn drop(&mut self) {
+        self.upstream.servers[self.index].in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Smooth weighted round robin, unrolled: of weights 2 and 1, `0 1 0`.
+fn rotation(weights: &[u32]) -> Vec<usize> {
+    const TURNS_MAX: u64 = 4_096;
+    let total: u64 = weights.iter().map(|weight| u64::from(*weight)).sum();
+    let mut current = vec![0_i64; weights.len()];
+    let mut turns = Vec::new();
+    for _ in 0..total.min(TURNS_MAX) {
+        for (value, weight) in current.iter_mut().zip(weights) {
+            *value += i64::from(*weight);
+        }
+        let Some(best) = (0..current.len()).max_by_key(|index| (current[*index], std::cmp::Reverse(*index)))
+        else {
+            break;
+        };
+        current[best] -= total as i64;
+        turns.push(best);
+    }
+    turns
+}
+
+/// A turn scattered over the whole range (Knuth's multiplicative hashing).
+fn scattered(turn: usize) -> usize {
+    (turn as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) as usize >> 1
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn upstream(balance: Balance, weights: &[u32], connections_max: usize) -> Arc<Upstream> {
+        let second = Duration::from_secs(1);
+        let servers = weights
+            .iter()
+            .enumerate()
+            .map(|(index, weight)| ServerSpec { address: format!("127.0.0.1:{}", 9000 + index), weight: *weight })
+            .collect();
+        Arc::new(Upstream::new(UpstreamSpec {
+            name: "calls".into(),
+            servers,
+            balance,
+            timeouts: Timeouts { connect: second, first_byte: second, idle: second, total: second },
+            connections_max,
+            host: None,
+            tls: None,
+        }))
+    }
+
+    #[test]
+    fn weights_are_kept_and_spread() {
+        for (weights, expected) in
+            [(&[1, 1][..], &[0, 1][..]), (&[2, 1], &[0, 1, 0]), (&[3, 1], &[0, 0, 1, 0]), (&[1], &[0])]
+        {
+            assert_eq!(rotation(weights), expected, "{weights:?}");
+        }
+    }
+
+    #[test]
+    fn a_tried_server_is_passed_over_and_all_tried_is_none() {
+        for balance in [Balance::RoundRobin, Balance::LeastConnections, Balance::Random] {
+            let upstream = upstream(balance, &[5, 1], 10);
+            for _ in 0..20 {
+                assert_eq!(upstream.pick(&[0]).unwrap().index, 1, "{balance:?}");
+            }
+            assert!(upstream.pick(&[0, 1]).is_none());
+        }
+    }
+
+    #[test]
+    fn least_connections_takes_the_idle_one_and_permits_come_back() {
+        let upstream = upstream(Balance::LeastConnections, &[1, 1], 2);
+        let first = upstream.pick(&[]).unwrap();
+        let second = upstream.pick(&[]).unwrap();
+        assert_ne!(first.index, second.index);
+        let permits = (upstream.enter().unwrap(), upstream.enter().unwrap());
+        assert!(upstream.enter().is_none(), "the third is over connections_max");
+        drop(permits);
+        assert!(upstream.enter().is_some());
+    }
+}

@@ -1,0 +1,58 @@
+//! `GET /api/key`: what a key may do, told to its bearer. Never the key.
+
+use gateway_policy::{KeyEntry, Rules, TeamReach};
+use serde_json::{Map, Value, json};
+
+/// The body of the answer.
+pub(crate) fn body(key: &KeyEntry, rules: &Rules) -> Vec<u8> {
+    let teams = match &key.teams {
+        TeamReach::Any => json!("all"),
+        TeamReach::Only(teams) => teams.iter().map(|team| json!(team.as_str())).collect(),
+    };
+    let expires_at = key.expires_at.and_then(|at| {
+        jiff::Timestamp::from_millisecond(i64::try_from(at.0).ok()?).ok().map(|time| time.to_string())
+    });
+    json!({
+        "name": &*key.name,
+        "account": key.account.id.as_str(),
+        "teams": Value::from(teams),
+        "scopes": rules.scopes.names(&key.scopes),
+        "data_scope": key.data_scope.as_str(),
+        "limits": limits(key),
+        "expires_at": expires_at,
+        "columns": columns(key, rules),
+    })
+    .to_string()
+    .into_bytes()
+}
+
+fn limits(key: &KeyEntry) -> Map<String, Value> {
+    key.quotas
+        .iter()
+        .map(|quota| {
+            let limit = json!({ "requests": quota.requests, "window_seconds": quota.window_ms.div_ceil(1_000) });
+            (quota.name.to_string(), limit)
+        })
+        .collect()
+}
+
+/// By resource, the columns that this key sees; `"all"` where everything passes.
+fn columns(key: &KeyEntry, rules: &Rules) -> Map<String, Value> {
+    let anchor = key.teams.anchor();
+    rules
+        .resources
+        .iter()
+        .enumerate()
+        .filter_map(|(index, resource)| {
+            let id = gateway_policy::ResourceId(u16::try_from(index).ok()?);
+            let shown = key.shown(id, anchor)?;
+            let list = if resource.catalogue.is_all() {
+                json!("all")
+            } else {
+                let visible = resource.catalogue.columns().filter(|(id, _)| shown.contains(*id));
+                visible.map(|(_, path)| json!(path)).collect()
+            };
+            Some((resource.name.to_string(), list))
+        })
+        .collect()
+}

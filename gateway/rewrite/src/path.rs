@@ -1,0 +1,213 @@
+//! Where a body holds its rows, and what else of it passes.
+//!
+//! Both are compiled into one trie of member names from the root, so that the envelope is walked by
+//! the same look-ups as a row. Arrays on the way to a `beside` path are walked; the way to the rows
+//! itself goes through objects only, because anything else there was not foreseen by the route.
+
+use crate::trie::{NodeId, ROOT, Trie, TrieBuilder};
+
+/// The rows' place and the rest of the envelope. One per route, independent of the caller.
+#[derive(Debug)]
+pub struct Shape {
+    pub(crate) trie: Trie,
+    stops: Vec<Stop>,
+    single: bool,
+    pass_envelope: bool,
+}
+
+/// What a node of the envelope is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// On the way to the rows: must be an object.
+    Way,
+    /// On the way to `beside` paths only.
+    Beside,
+    /// A `beside` path: passes whole.
+    Whole,
+    /// An array of rows.
+    Rows,
+    /// One row.
+    Row,
+}
+
+impl Shape {
+    /// `rows` is `data[]`, `data`, `[]`, `$`, or deeper: `result.items[]`. `beside` are dotted paths
+    /// from the root that pass whole. With `pass_envelope` everything beside the rows passes.
+    pub fn compile(
+        rows: &str,
+        beside: &[String],
+        pass_envelope: bool,
+    ) -> Result<Shape, ShapeError> {
+        let (rows_path, single) = match rows.strip_suffix("[]") {
+            Some(path) => (path, false),
+            None if rows == "$" => ("", true),
+            None if rows.is_empty() => return Err(ShapeError::EmptyRows),
+            None => (rows, true),
+        };
+        if !rows_path.is_empty() {
+            check_path(rows_path)?;
+        }
+        for (index, path) in beside.iter().enumerate() {
+            check_path(path)?;
+            if overlap(rows_path, path) {
+                return Err(ShapeError::RowsOverlap {
+                    rows: rows.to_owned(),
+                    beside: path.clone(),
+                });
+            }
+            if let Some(other) = beside[..index].iter().find(|other| overlap(other, path)) {
+                return Err(ShapeError::BesideOverlap {
+                    first: other.clone(),
+                    second: path.clone(),
+                });
+            }
+        }
+        let listed = if pass_envelope { &[] } else { beside };
+        let (trie, stops) = build(rows_path, single, listed)?;
+        Ok(Shape { trie, stops, single, pass_envelope })
+    }
+
+    /// Whether the body holds one row, not an array of them.
+    pub fn is_single(&self) -> bool {
+        self.single
+    }
+
+    /// Whether everything beside the rows passes.
+    pub fn passes_envelope(&self) -> bool {
+        self.pass_envelope
+    }
+
+    pub(crate) fn stop(&self, node: NodeId) -> Stop {
+        // A node without an entry does not exist; to pass nothing whole is the closed reading.
+        self.stops.get(usize::from(node)).copied().unwrap_or(Stop::Beside)
+    }
+}
+
+fn build(
+    rows_path: &str,
+    single: bool,
+    beside: &[String],
+) -> Result<(Trie, Vec<Stop>), ShapeError> {
+    let mut builder = TrieBuilder::new();
+    let rows = if rows_path.is_empty() { Some(ROOT) } else { builder.insert(rows_path) };
+    let rows = rows.ok_or(ShapeError::TooMany)?;
+    let mut whole = Vec::with_capacity(beside.len());
+    for path in beside {
+        whole.push(builder.insert(path).ok_or(ShapeError::TooMany)?);
+    }
+    let trie = builder.finish();
+    let mut stops = vec![Stop::Beside; trie.len()];
+    for node in whole {
+        stops[usize::from(node)] = Stop::Whole;
+    }
+    let mut way = rows;
+    while way != ROOT {
+        way = trie.parent(way);
+        stops[usize::from(way)] = Stop::Way;
+    }
+    stops[usize::from(rows)] = if single { Stop::Row } else { Stop::Rows };
+    Ok((trie, stops))
+}
+
+fn check_path(path: &str) -> Result<(), ShapeError> {
+    if path.split('.').any(str::is_empty) {
+        return Err(ShapeError::EmptySegment { path: path.to_owned() });
+    }
+    if path.contains(['[', ']']) {
+        return Err(ShapeError::Bracket { path: path.to_owned() });
+    }
+    Ok(())
+}
+
+/// Whether one path is the other or lies in it. The empty path is the whole body.
+fn overlap(one: &str, other: &str) -> bool {
+    let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
+    short.is_empty()
+        || long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// A faulty description of an envelope.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ShapeError {
+    #[error(
+        "the rows' path is empty; `$` is a body that is one row, `[]` one that is an array of rows"
+    )]
+    EmptyRows,
+    #[error("`{path}` has an empty part")]
+    EmptySegment { path: String },
+    #[error(
+        "`{path}`: brackets may only be the `[]` at the end of the rows' path; arrays beside the rows are walked unnamed"
+    )]
+    Bracket { path: String },
+    #[error("`{beside}` passes whole and overlaps the rows at `{rows}`")]
+    RowsOverlap { rows: String, beside: String },
+    #[error("`{first}` and `{second}` overlap; the outer one passes whole already")]
+    BesideOverlap { first: String, second: String },
+    #[error("too many paths")]
+    TooMany,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_rows_path_says_where_rows_are_and_how_many() {
+        for (rows, single, path) in [
+            ("data[]", false, &["data"][..]),
+            ("data", true, &["data"]),
+            ("[]", false, &[]),
+            ("$", true, &[]),
+            ("result.items[]", false, &["result", "items"]),
+            ("result.item", true, &["result", "item"]),
+        ] {
+            let shape = Shape::compile(rows, &[], false).unwrap();
+            assert_eq!(shape.is_single(), single, "{rows}");
+            let node = path.iter().fold(ROOT, |node, name| {
+                assert_eq!(shape.stop(node), Stop::Way, "{rows}");
+                shape.trie.child(node, name.as_bytes())
+            });
+            assert_eq!(shape.stop(node), if single { Stop::Row } else { Stop::Rows }, "{rows}");
+        }
+    }
+
+    #[test]
+    fn a_faulty_shape_is_named() {
+        let overlap = |rows: &str, beside: &str| {
+            Err(ShapeError::RowsOverlap { rows: rows.to_owned(), beside: beside.to_owned() })
+        };
+        let segment = |path: &str| Err(ShapeError::EmptySegment { path: path.to_owned() });
+        let bracket = |path: &str| Err(ShapeError::Bracket { path: path.to_owned() });
+        for (rows, beside, expected) in [
+            ("data[]", &["pagination", "meta.team_id", "meta.count"][..], Ok(())),
+            ("result.items[]", &["result.count", "resulting"], Ok(())),
+            ("", &[], Err(ShapeError::EmptyRows)),
+            ("a..b", &[], segment("a..b")),
+            (".data[]", &[], segment(".data")),
+            ("data", &[""], segment("")),
+            ("a[].b[]", &[], bracket("a[].b")),
+            ("data[]", &["links[].self"], bracket("links[].self")),
+            ("data[]", &["data"], overlap("data[]", "data")),
+            ("data", &["data.x"], overlap("data", "data.x")),
+            ("result.items[]", &["result"], overlap("result.items[]", "result")),
+            ("$", &["meta"], overlap("$", "meta")),
+            ("[]", &["meta"], overlap("[]", "meta")),
+            (
+                "data[]",
+                &["meta", "meta.a"],
+                Err(ShapeError::BesideOverlap {
+                    first: "meta".to_owned(),
+                    second: "meta.a".to_owned(),
+                }),
+            ),
+        ] {
+            let beside: Vec<String> = beside.iter().map(|path| (*path).to_owned()).collect();
+            assert_eq!(
+                Shape::compile(rows, &beside, false).map(drop),
+                expected,
+                "{rows} {beside:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Scalars: copied, muted, replaced, and told to the judge.
+
+use super::{Rewriter, State, Take};
+use crate::catalogue::Judged;
+use crate::error::Fault;
+use crate::judge::Judgeable;
+use crate::lexer::{Literal, Step, Text};
+use crate::scan;
+
+impl Rewriter {
+    /// Begins a scalar at its first byte.
+    #[inline]
+    pub(super) fn start_scalar(
+        &mut self,
+        piece: &[u8],
+        at: usize,
+        take: Take,
+        judged: Judged,
+    ) -> Result<usize, Fault> {
+        if piece[at] == b'"' && take == Take::Copy && judged.is_nothing() {
+            let stop = scan::string_stop(piece, at + 1);
+            if piece.get(stop) == Some(&b'"') {
+                // Whole in this piece and plain: nearly every string.
+                self.output.range(piece, at, stop + 1);
+                self.end_value();
+                return Ok(stop + 1);
+            }
+        }
+        self.scalar.take = take;
+        self.scalar.judged = judged;
+        self.scalar.text.clear();
+        self.scalar.raw.clear();
+        match piece[at] {
+            b'"' => {
+                self.scalar.string.start();
+                self.take_bytes(piece, at, at + 1);
+                self.state = State::String;
+                Ok(at + 1)
+            }
+            b'-' | b'0'..=b'9' => {
+                self.scalar.number.start();
+                self.state = State::Number;
+                self.number(piece, at)
+            }
+            first => {
+                self.scalar.literal.start(first);
+                self.state = State::Literal;
+                self.literal(piece, at)
+            }
+        }
+    }
+
+    /// Whether anybody asks for the scalar's text.
+    fn is_compared(&self) -> bool {
+        matches!(self.scalar.take, Take::Map | Take::MapOrKeep) || !self.scalar.judged.is_nothing()
+    }
+
+    pub(super) fn string(&mut self, piece: &[u8], at: usize) -> Result<usize, Fault> {
+        let step = if self.is_compared() {
+            self.scalar.string.run(piece, at, &mut self.scalar.text)?
+        } else {
+            self.scalar.string.run(piece, at, &mut ())?
+        };
+        self.advance(piece, at, step);
+        Ok(step.end(piece))
+    }
+
+    pub(super) fn number(&mut self, piece: &[u8], at: usize) -> Result<usize, Fault> {
+        let step = self.scalar.number.run(piece, at)?;
+        if self.is_compared() {
+            self.scalar.text.push(&piece[at..step.end(piece)]);
+        }
+        self.advance(piece, at, step);
+        Ok(step.end(piece))
+    }
+
+    /// Takes what was read of a string or number.
+    #[inline]
+    fn advance(&mut self, piece: &[u8], at: usize, step: Step) {
+        self.take_bytes(piece, at, step.end(piece));
+        if step == Step::More {
+            return;
+        }
+        if !self.scalar.judged.is_nothing() {
+            let text = Judgeable::Text(self.scalar.text.text());
+            self.judge.scalar(&self.job.rows, self.scalar.judged, text);
+        }
+        self.write_mapped(piece);
+        self.end_value();
+    }
+
+    pub(super) fn literal(&mut self, piece: &[u8], at: usize) -> Result<usize, Fault> {
+        let step = self.scalar.literal.run(piece, at)?;
+        self.take_bytes(piece, at, step.end(piece));
+        if let Step::Done(_) = step {
+            if !self.scalar.judged.is_nothing() {
+                let value = match self.scalar.literal.literal() {
+                    Literal::False => Judgeable::False,
+                    Literal::True | Literal::Null => Judgeable::Other,
+                };
+                self.judge.scalar(&self.job.rows, self.scalar.judged, value);
+            }
+            self.end_value();
+        }
+        Ok(step.end(piece))
+    }
+
+    /// Copies, keeps for later, or forgets bytes of the scalar.
+    #[inline]
+    fn take_bytes(&mut self, piece: &[u8], from: usize, to: usize) {
+        match self.scalar.take {
+            Take::Copy => self.output.range(piece, from, to),
+            Take::Mute | Take::Map => {}
+            Take::MapOrKeep if self.scalar.text.is_too_long() => {
+                // No known id is that long, so it stays as it is and need not wait any more.
+                self.output.literal(piece, &self.scalar.raw);
+                self.output.range(piece, from, to);
+                self.scalar.take = Take::Copy;
+            }
+            Take::MapOrKeep => self.scalar.raw.extend_from_slice(&piece[from..to]),
+        }
+    }
+
+    /// Writes what replaces an assistant id.
+    fn write_mapped(&mut self, piece: &[u8]) {
+        let take = self.scalar.take;
+        if !matches!(take, Take::Map | Take::MapOrKeep) {
+            return;
+        }
+        let known = self.scalar.text.text().and_then(|id| self.job.names.find(id));
+        let name = match (known, self.job.names.fallback()) {
+            (Some(name), _) => {
+                self.totals.columns_mapped += 1;
+                name
+            }
+            (None, Some(fallback)) => {
+                self.totals.columns_fallback += 1;
+                fallback
+            }
+            (None, None) if take == Take::MapOrKeep => &self.scalar.raw,
+            (None, None) => b"null",
+        };
+        self.output.literal(piece, name);
+    }
+}

@@ -1,0 +1,64 @@
+//! Small bodies, cut in three at every pair of places.
+
+use gateway_rewrite::{Owner, RowRule};
+
+use crate::setting::{Setting, rewrite};
+
+fn at_every_pair_of_places(setting: &Setting, body: &[u8]) {
+    let job = setting.job();
+    let whole = rewrite(&job, [body]);
+    for first in 0..=body.len() {
+        for second in first..=body.len() {
+            let cut = rewrite(&job, [&body[..first], &body[first..second], &body[second..]]);
+            assert_eq!(cut.result, whole.result, "cut at {first} and {second}");
+            let out = if whole.result.is_ok() { whole.out.as_slice() } else { &cut.out };
+            assert_eq!(cut.out, out, "cut at {first} and {second}");
+        }
+    }
+}
+
+#[test]
+fn the_place_of_two_cuts_changes_nothing() {
+    let judged =
+        || Setting::new("data[]", &["a", "o.b", "w!"]).judged_by(Some("p"), &["u"], Some("t"));
+    let owner = Owner { id: "u1".to_owned(), email: Some("é".to_owned()) };
+    let rule =
+        RowRule { hide_private: true, owner: Some(owner), teams: Some(vec!["7".to_owned()]) };
+    let mapped =
+        || Setting::new("$", &["a@", "w!", "w.a@"]).names(&[("é\"", "N"), ("7", "S")], None);
+    for (setting, body) in [
+        (
+            judged(),
+            r#" {"x":"\\\"","data":[{"\u0061":"é\ud83d\udc4b"},{"b":{"]":"}"},"o":[{"b":-1.5e3}]} ] } "#,
+        ),
+        (judged(), r#"{"data":[{"a":[1,{"x":[]},tru e]}]}"#),
+        (
+            judged().pass_envelope(),
+            "{ \"x\" : [ 1 , \"\\u00e9\" ] ,\"data\" : [ { \"w\" : [ { } ] } ] }\n",
+        ),
+        (
+            judged().rule(rule.clone()),
+            r#"{"data":[{"p":false,"u":"\u00e9","t":7,"a":1},{"p":true},{"p":false,"u":["u1"],"t":["7"]}]}"#,
+        ),
+        (
+            judged().rule(rule).bounds(8, 20),
+            r#"{"data":[{"p":true},{"p":false,"u":"\u00e9","t":7,"a":1}]}"#,
+        ),
+        (mapped(), r#"{"a":"\u00e9\u0022","b":1,"w":{"a":[7, 70 ,"longer than known"]}}"#),
+        (
+            mapped().keep_unmapped(),
+            r#"{"a":"\u00e9x","w":{"a":[7, 70 ,"longer than known\n"]},"a":"é"}"#,
+        ),
+        (mapped(), "{\"a\":\"\u{20ac}\u{10ffff}\",\"w\":\"\u{7ff}\u{800}\u{10000}\"}"),
+    ] {
+        at_every_pair_of_places(&setting, body.as_bytes());
+    }
+    for broken in [
+        &b"{\"a\":\"\xe2\x82x\"}"[..],
+        b"{\"a\":\"\xf0\x9f\"}",
+        b"{\"a\":\"\xed\xa0\x80\"}",
+        b"{\"a\":\"\xe2\x82",
+    ] {
+        at_every_pair_of_places(&Setting::new("$", &["a"]), broken);
+    }
+}

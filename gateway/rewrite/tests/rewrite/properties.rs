@@ -1,0 +1,123 @@
+//! Random documents against the oracle, and what no cut and no hidden garbage may change.
+
+use proptest::prelude::*;
+
+use crate::documents::{HIDDEN, garbage, task};
+use crate::oracle;
+use crate::setting::{Outcome, rewrite};
+
+fn pieces<'a>(body: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
+    let mut places: Vec<usize> = cuts.iter().map(|cut| cut % (body.len() + 1)).collect();
+    places.extend([0, body.len()]);
+    places.sort_unstable();
+    places.windows(2).map(|pair| &body[pair[0]..pair[1]]).collect()
+}
+
+/// Accepted bodies must give the same bytes; of refused ones the one may have written more than the other.
+fn agree(one: &Outcome, other: &Outcome) -> bool {
+    let is_prefix = one.out.starts_with(&other.out) || other.out.starts_with(&one.out);
+    one.result == other.result && is_prefix && (one.result.is_err() || one.out == other.out)
+}
+
+/// A thousand cases, or as many as `PROPTEST_CASES` says.
+fn config() -> ProptestConfig {
+    let default = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    ProptestConfig { cases: default.cases.max(1000), ..default }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    /// C1 C3 C5 C6 C7 M1 M2 M5 P3 P4 P5 P6: the network may cut a body anywhere and nobody can tell
+    /// where; what comes out is what the oracle makes of the whole document.
+    #[test]
+    fn the_oracle_agrees_and_cuts_do_not_matter(
+        (setting, body) in task(),
+        cuts in proptest::collection::vec(any::<usize>(), 0..6),
+    ) {
+        let body = body.as_bytes();
+        let job = setting.job();
+        let whole = rewrite(&job, [body]);
+        let expected = oracle::expect(&setting, body);
+        let accepted = whole.result.is_ok().then(|| String::from_utf8_lossy(&whole.out));
+        prop_assert_eq!(accepted, expected.as_deref().map(String::from_utf8_lossy));
+        if whole.result.is_ok() {
+            // Another reader agrees that it is JSON; it does not take numbers beyond a float.
+            let out = String::from_utf8_lossy(&whole.out).replace("1e400", "1");
+            prop_assert!(serde_json::from_str::<serde_json::Value>(&out).is_ok(), "{}", out);
+        }
+        prop_assert!(agree(&whole, &rewrite(&job, pieces(body, &cuts))), "cut at {:?}", cuts);
+        prop_assert!(agree(&whole, &rewrite(&job, body.chunks(1))), "cut everywhere");
+    }
+
+    /// C7: a damaged body is refused alike for every cut, or is still a document; never a panic.
+    #[test]
+    fn damage_is_found_at_the_same_byte_for_every_cut(
+        (setting, body) in task(),
+        damage in proptest::collection::vec((any::<usize>(), damaging_byte(), any::<bool>()), 1..4),
+        cuts in proptest::collection::vec(any::<usize>(), 0..6),
+        row_bytes in prop_oneof![Just(1 << 20), 1..200usize],
+    ) {
+        let mut body = body.into_bytes();
+        for (place, byte, insert) in damage {
+            let place = place % body.len();
+            if insert { body.insert(place, byte) } else { body[place] = byte }
+        }
+        let mut setting = setting;
+        setting.bounds.row_bytes = row_bytes;
+        let job = setting.job();
+        let whole = rewrite(&job, [body.as_slice()]);
+        prop_assert!(agree(&whole, &rewrite(&job, pieces(&body, &cuts))), "cut at {:?}", cuts);
+        prop_assert!(agree(&whole, &rewrite(&job, body.chunks(1))), "cut everywhere");
+        if let (Ok(_), Some(expected)) = (&whole.result, oracle::expect(&setting, &body)) {
+            prop_assert_eq!(String::from_utf8_lossy(&whole.out), String::from_utf8_lossy(&expected));
+        }
+        if whole.result.is_ok() {
+            prop_assert!(crate::tree::parse(&whole.out).is_some(), "{}", String::from_utf8_lossy(&whole.out));
+        }
+    }
+
+    /// C1 C7: what is hidden cannot change what is seen, however strange it is.
+    #[test]
+    fn garbage_in_hidden_values_changes_no_byte_of_the_output(
+        (setting, body) in task(),
+        garbage in proptest::collection::vec(garbage(), 1..5),
+        cuts in proptest::collection::vec(any::<usize>(), 0..6),
+    ) {
+        let mut setting = setting;
+        setting.all = false;
+        setting.pass_envelope = false;
+        setting.beside.clear();
+        setting.bounds.depth = 64;
+        setting.columns.iter_mut().for_each(|column| column.spec.whole = false);
+        let job = setting.job();
+        let plain = rewrite(&job, [body.as_bytes()]);
+        prop_assume!(plain.result.is_ok());
+        let mut strange = Vec::new();
+        for (index, part) in body.split(HIDDEN).enumerate() {
+            if index > 0 {
+                strange.extend_from_slice(&garbage[index % garbage.len()]);
+            }
+            strange.extend_from_slice(part.as_bytes());
+        }
+        let outcome = rewrite(&job, pieces(&strange, &cuts));
+        prop_assert_eq!(outcome.result, plain.result);
+        prop_assert_eq!(String::from_utf8_lossy(&outcome.out), String::from_utf8_lossy(&plain.out));
+    }
+
+    /// C7: a body that ends too early is refused, wherever it ends.
+    #[test]
+    fn no_beginning_of_a_body_is_taken_for_a_whole((setting, body) in task(), place in any::<usize>()) {
+        let body = body.trim_end().as_bytes();
+        let outcome = setting.run(&body[..place % body.len()]);
+        prop_assert!(outcome.result.is_err());
+        prop_assert!(crate::tree::parse(&outcome.out).is_none(), "a refused body never looks whole");
+    }
+}
+
+fn damaging_byte() -> impl Strategy<Value = u8> {
+    prop_oneof![
+        6 => proptest::sample::select(&b"{}[]\",:\\ 0e-.ntfu\x00\x1f\x7f\xc3\xa9\xed\xa0\xff\xf0\xe2"[..]),
+        1 => any::<u8>(),
+    ]
+}

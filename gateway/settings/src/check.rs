@@ -1,0 +1,470 @@
+//! Holds a tree against the JSON Schema that the model's types give, and reports every fault.
+//!
+//! serde stops at its first error and forgets places; this walks on. What is at fault is taken out
+//! of the tree and remembered as reported, so that the rest can be read by serde and checked for
+//! sense (`compile`): one `check` shows a typo in `plans` and a wrong upstream in `routes` alike.
+//!
+//! Only the words that schemars writes for our types are known here: `$ref type enum const oneOf
+//! anyOf properties additionalProperties required items minimum maximum minItems maxItems
+//! minProperties maxProperties minLength maxLength uniqueItems format`, and our own `x-minimum x-maximum`
+//! (for durations and sizes) and `x-partial` (a member that is missing does not take the rest along).
+//!
+//! Cost: one pass; a look-up per member by the few names of its section.
+
+use serde_json::{Map, Value as Json};
+
+use crate::model::scalar::{Format, find_format};
+use crate::node::{Entry, Expansion, Kind, Node, Path, Value, kind_of_plain};
+use crate::report::{Report, suggestion};
+
+/// A schema and where its definitions are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rule<'s> {
+    own: &'s Map<String, Json>,
+    /// What `$ref` names; what stands beside a `$ref` comes first.
+    base: Option<&'s Map<String, Json>>,
+    definitions: Option<&'s Map<String, Json>>,
+}
+
+impl<'s> Rule<'s> {
+    /// `None` for a schema that is not an object.
+    pub(crate) fn root(schema: &'s Json) -> Option<Rule<'s>> {
+        let own = schema.as_object()?;
+        Some(Rule { own, base: None, definitions: own.get("$defs").and_then(Json::as_object) })
+    }
+
+    fn of(&self, schema: &'s Json) -> Option<Rule<'s>> {
+        let own = schema.as_object()?;
+        let named = own.get("$ref").and_then(Json::as_str).and_then(|name| name.strip_prefix("#/$defs/"));
+        let base = named.and_then(|name| self.definitions?.get(name)?.as_object());
+        Some(Rule { own, base, definitions: self.definitions })
+    }
+
+    fn word(&self, word: &str) -> Option<&'s Json> {
+        self.own.get(word).or_else(|| self.base?.get(word))
+    }
+
+    fn text(&self, word: &str) -> Option<&'s str> {
+        self.word(word).and_then(Json::as_str)
+    }
+
+    fn number(&self, word: &str) -> Option<i128> {
+        let number = self.word(word)?;
+        number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
+    }
+
+    fn rules(&self, word: &str) -> Vec<Rule<'s>> {
+        let all = self.word(word).and_then(Json::as_array);
+        all.into_iter().flatten().filter_map(|one| self.of(one)).collect()
+    }
+
+    fn property(&self, name: &str) -> Option<Rule<'s>> {
+        self.of(self.word("properties")?.get(name)?)
+    }
+
+    fn property_names(&self) -> impl Iterator<Item = &'s str> {
+        let all = self.word("properties").and_then(Json::as_object);
+        all.into_iter().flat_map(|all| all.keys().map(String::as_str))
+    }
+
+    fn format(&self) -> Option<&'static Format> {
+        self.text("format").and_then(find_format)
+    }
+
+    /// The texts of an enumeration.
+    fn choices(&self) -> Option<Vec<&'s str>> {
+        let listed = |rule: &Rule<'s>| -> Option<Vec<&'s str>> {
+            match rule.word("const") {
+                Some(one) => Some(vec![one.as_str()?]),
+                None => rule.word("enum")?.as_array()?.iter().map(Json::as_str).collect(),
+            }
+        };
+        if let Some(choices) = listed(self) {
+            return Some(choices);
+        }
+        let branches = self.rules("oneOf");
+        if branches.is_empty() {
+            return None;
+        }
+        branches.iter().map(listed).collect::<Option<Vec<_>>>().map(|all| all.concat())
+    }
+
+    fn branches(&self) -> Vec<Rule<'s>> {
+        let mut branches = self.rules("anyOf");
+        if branches.is_empty() && self.choices().is_none() {
+            branches = self.rules("oneOf");
+        }
+        branches
+    }
+
+    fn types(&self) -> Vec<&'s str> {
+        match self.word("type") {
+            Some(Json::String(one)) => vec![one],
+            Some(Json::Array(all)) => all.iter().filter_map(Json::as_str).collect(),
+            _ if self.choices().is_some() => vec!["string"],
+            _ => Vec::new(),
+        }
+    }
+
+    fn takes(&self, kind: &str) -> bool {
+        self.types().iter().any(|known| *known == kind || (*known == "number" && kind == "integer"))
+    }
+
+    /// What a fault says was expected.
+    fn noun(&self) -> String {
+        if let Some(choices) = self.choices() {
+            return listing(&choices);
+        }
+        let branches = self.branches();
+        if !branches.is_empty() {
+            let nouns: Vec<String> = branches.iter().filter(|rule| !rule.takes("null")).map(Rule::noun).collect();
+            return nouns.join(" or ");
+        }
+        if let Some(format) = self.format() {
+            return format.noun.into();
+        }
+        let noun = |kind: &&str| match *kind {
+            "object" => Some("a mapping"),
+            "array" => Some("a list"),
+            "integer" => Some("a whole number"),
+            "number" => Some("a number"),
+            "boolean" => Some("`true` or `false`"),
+            "string" => Some("text"),
+            _ => None,
+        };
+        self.types().iter().filter_map(noun).collect::<Vec<_>>().join(" or ")
+    }
+}
+
+/// "`a`, `b` or `c`".
+pub(crate) fn listing(choices: &[&str]) -> String {
+    let quoted: Vec<String> = choices.iter().map(|choice| format!("`{choice}`")).collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => "nothing".into(),
+    }
+}
+
+/// Checks `node` and everything below it. `false` says that it cannot be used; the faults are in
+/// the report, and whoever holds the node takes it out.
+pub(crate) fn check(node: &mut Node, rule: Rule<'_>, path: &Path<'_>, report: &mut Report<'_>) -> bool {
+    if let Some(Expansion::Failed { message, help }) = node.expansion.as_deref() {
+        report.add(node.at, path.to_string(), message.clone()).maybe_help(help.clone());
+        return false;
+    }
+    let branches = rule.branches();
+    if !branches.is_empty() {
+        return match branches.iter().find(|branch| fits(node, branch)) {
+            Some(branch) => check(node, *branch, path, report),
+            None => mismatch(node, rule, path, report),
+        };
+    }
+    if !fits(node, &rule) {
+        return mismatch(node, rule, path, report);
+    }
+    settle_kind(node, &rule);
+    match &mut node.value {
+        Value::Map(_) => check_map(node, rule, path, report),
+        Value::Seq(_) => check_seq(node, rule, path, report),
+        Value::Scalar { .. } => check_scalar(node, rule, path, report),
+    }
+}
+
+/// Whether the node is of a kind that the rule takes. An expanded scalar is of any kind that its
+/// text can be read as.
+fn fits(node: &Node, rule: &Rule<'_>) -> bool {
+    let branches = rule.branches();
+    if !branches.is_empty() {
+        return branches.iter().any(|branch| fits(node, branch));
+    }
+    match &node.value {
+        Value::Map(_) => rule.takes("object"),
+        Value::Seq(_) => rule.takes("array"),
+        Value::Scalar { text, .. } if node.is_expanded() => {
+            rule.takes("string") || kind_name(text, kind_of_plain(text)).is_some_and(|kind| rule.takes(kind))
+        }
+        Value::Scalar { text, kind } => kind_name(text, *kind).is_some_and(|kind| rule.takes(kind)),
+    }
+}
+
+fn kind_name(text: &str, kind: Kind) -> Option<&'static str> {
+    Some(match kind {
+        Kind::Null => "null",
+        Kind::Bool => "boolean",
+        Kind::Number if text.parse::<i128>().is_ok() => "integer",
+        Kind::Number => "number",
+        Kind::String => "string",
+    })
+}
+
+/// Gives a scalar the kind that its place asks for: ids are text, expanded numbers are numbers.
+fn settle_kind(node: &mut Node, rule: &Rule<'_>) {
+    let expanded = node.is_expanded();
+    if let Value::Scalar { text, kind } = &mut node.value {
+        if *kind != Kind::Null && rule.takes("string") {
+            *kind = Kind::String;
+        } else if expanded {
+            *kind = kind_of_plain(text);
+        }
+    }
+}
+
+fn mismatch(node: &Node, rule: Rule<'_>, path: &Path<'_>, report: &mut Report<'_>) -> bool {
+    let nouns = rule.noun();
+    let found = match &node.value {
+        Value::Map(_) => "a mapping".into(),
+        Value::Seq(_) => "a list".into(),
+        Value::Scalar { kind: Kind::Null, .. } => {
+            report
+                .add(node.at, path.to_string(), format!("has no value; expected {nouns}"))
+                .help("give it one, or remove the key");
+            return false;
+        }
+        Value::Scalar { .. } if is_secret(&rule) => "something else".into(),
+        Value::Scalar { kind: Kind::String, .. } => format!("the text `{}`", shown(node)),
+        Value::Scalar { kind: Kind::Number, .. } => format!("the number {}", shown(node)),
+        Value::Scalar { .. } => format!("`{}`", shown(node)),
+    };
+    hide(node, &rule, report);
+    let wants_text = rule.takes("string") && is_quotable(node);
+    let draft = report.add(node.at, path.to_string(), format!("expected {nouns}, found {found}"));
+    if wants_text && rule.choices().is_none() && rule.format().is_none() {
+        draft.help("put it in quotes");
+    } else if let Some(help) = number_help(node, &rule) {
+        draft.help(help);
+    } else if rule.takes("array") && matches!(node.value, Value::Scalar { .. }) {
+        draft.help("a list of one has brackets too: `[…]`");
+    }
+    false
+}
+
+/// Whether quotes would make it the text that was meant: scalars, and `[]` or `{}`.
+fn is_quotable(node: &Node) -> bool {
+    match &node.value {
+        Value::Scalar { .. } => true,
+        Value::Seq(items) => items.is_empty(),
+        Value::Map(entries) => entries.is_empty(),
+    }
+}
+
+/// A number where a duration or size should be, or a quoted number where a number should be.
+fn number_help(node: &Node, rule: &Rule<'_>) -> Option<String> {
+    let Value::Scalar { text, kind } = &node.value else { return None };
+    if *kind == Kind::Number {
+        let error = (rule.format()?.check)(text).err()?;
+        return error.help().map(String::from);
+    }
+    (rule.takes("integer") && kind_of_plain(text) == Kind::Number).then(|| "remove the quotes".into())
+}
+
+/// What the file has for a scalar, cut to a length that fits a line.
+fn shown(node: &Node) -> String {
+    let text = node.written().unwrap_or("");
+    if text.chars().count() <= 80 {
+        return text.into();
+    }
+    text.chars().take(80).chain(['…']).collect()
+}
+
+fn is_secret(rule: &Rule<'_>) -> bool {
+    rule.format().is_some_and(|format| format.secret)
+}
+
+fn hide(node: &Node, rule: &Rule<'_>, report: &mut Report<'_>) {
+    let only_a_name = node.is_expanded() && node.written().is_some_and(|text| !text.contains(":-"));
+    if is_secret(rule) && !only_a_name {
+        report.secret(node);
+    }
+}
+
+fn check_map(node: &mut Node, rule: Rule<'_>, path: &Path<'_>, report: &mut Report<'_>) -> bool {
+    let at = node.at;
+    let Value::Map(entries) = &mut node.value else { return false };
+    let members = rule.word("additionalProperties").and_then(|members| rule.of(members));
+    let has_properties = rule.word("properties").is_some();
+    let written = entries.len();
+    let mut sound = true;
+    entries.retain_mut(|entry| {
+        let below = path.key(&entry.key);
+        let member = rule.property(&entry.key).or(if has_properties { None } else { members });
+        let good = match member {
+            Some(_) if entry.twin.is_some() => refuse_twin(entry, &below, report),
+            Some(member) => check(&mut entry.node, member, &below, report),
+            None => refuse_unknown(entry, rule, &below, report),
+        };
+        if !good {
+            report.spoil(below.to_string());
+            sound &= !is_required(rule, &entry.key) || is_partial(rule);
+        }
+        good
+    });
+    for name in required(rule) {
+        let below = path.key(name);
+        let spoiled = || report.is_spoiled(&below.to_string());
+        if entries.iter().any(|entry| &*entry.key == name) || spoiled() {
+            continue;
+        }
+        let help = rule.property(name).and_then(|rule| rule.text("description")).map(first_sentence);
+        report.add(at, below.to_string(), "is missing").maybe_help(help);
+        report.spoil(below.to_string());
+        sound &= is_partial(rule);
+    }
+    sound && check_count(written, ("minProperties", "maxProperties"), at, rule, path, report)
+}
+
+fn required<'s>(rule: Rule<'s>) -> impl Iterator<Item = &'s str> {
+    rule.word("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str)
+}
+
+fn is_required(rule: Rule<'_>, name: &str) -> bool {
+    required(rule).any(|known| known == name)
+}
+
+fn is_partial(rule: Rule<'_>) -> bool {
+    rule.word("x-partial").is_some()
+}
+
+fn refuse_twin(entry: &Entry, path: &Path<'_>, report: &mut Report<'_>) -> bool {
+    if let Some(twin) = entry.twin.filter(|twin| *twin < entry.at) {
+        let message = format!("`{}` is here twice; first on line {}", entry.key, twin.line);
+        report.add(entry.at, path.to_string(), message).help("remove one of the two");
+    }
+    false
+}
+
+fn refuse_unknown(entry: &Entry, rule: Rule<'_>, path: &Path<'_>, report: &mut Report<'_>) -> bool {
+    let help = suggestion(&entry.key, rule.property_names());
+    report.add(entry.at, path.to_string(), format!("unknown key `{}`", entry.key)).maybe_help(help);
+    false
+}
+
+/// The doc comment's first sentence, on one line.
+fn first_sentence(text: &str) -> String {
+    let paragraph = text.split("\n\n").next().unwrap_or(text).replace('\n', " ");
+    let sentence = paragraph.split_inclusive(". ").next().unwrap_or(&paragraph);
+    sentence.trim_end().trim_end_matches('.').into()
+}
+
+fn check_seq(node: &mut Node, rule: Rule<'_>, path: &Path<'_>, report: &mut Report<'_>) -> bool {
+    let at = node.at;
+    let Value::Seq(items) = &mut node.value else { return false };
+    let written = items.len();
+    if let Some(member) = rule.word("items").and_then(|member| rule.of(member)) {
+        items.retain_mut(|item| {
+            let below = path.index(item.place as usize);
+            let good = check(item, member, &below, report);
+            if !good {
+                report.spoil(below.to_string());
+            }
+            good
+        });
+    }
+    if rule.word("uniqueItems").is_some() {
+        refuse_repeated(items, path, report);
+    }
+    check_count(written, ("minItems", "maxItems"), at, rule, path, report)
+}
+
+fn refuse_repeated(items: &[Node], path: &Path<'_>, report: &mut Report<'_>) {
+    let mut known = std::collections::HashSet::new();
+    for item in items {
+        if let Value::Scalar { text, .. } = &item.value
+            && !known.insert(&**text)
+        {
+            let message = format!("`{}` is in this list twice", shown(item));
+            report.add(item.at, path.index(item.place as usize).to_string(), message).help("remove one of the two");
+        }
+    }
+}
+
+fn check_count(
+    count: usize,
+    (least, most): (&str, &str),
+    at: crate::node::Position,
+    rule: Rule<'_>,
+    path: &Path<'_>,
+    report: &mut Report<'_>,
+) -> bool {
+    let count = count as i128;
+    let message = match (rule.number(least), rule.number(most)) {
+        (Some(least), _) if count < least && least == 1 => "must not be empty".into(),
+        (Some(least), _) if count < least => format!("has {count} entries, at least {least} are needed"),
+        (_, Some(most)) if count > most => format!("has {count} entries, at most {most} are allowed"),
+        _ => return true,
+    };
+    report.add(at, path.to_string(), message).maybe_help(rule.text("description").map(first_sentence));
+    false
+}
+
+fn check_scalar(node: &mut Node, rule: Rule<'_>, path: &Path<'_>, report: &mut Report<'_>) -> bool {
+    hide(node, &rule, report);
+    let Value::Scalar { text, kind } = &node.value else { return false };
+    if *kind == Kind::Null {
+        return true;
+    }
+    let fault = if let Some(choices) = rule.choices() {
+        choice_fault(node, text, &choices)
+    } else if let Some(format) = rule.format() {
+        format_fault(node, text, format, rule)
+    } else if *kind == Kind::Number {
+        range_fault(node, text.parse().ok(), rule.number("minimum"), rule.number("maximum"))
+    } else {
+        length_fault(node, text, rule)
+    };
+    let Some((message, help)) = fault else { return true };
+    report.add(node.at, path.to_string(), message).maybe_help(help);
+    false
+}
+
+type Found = Option<(String, Option<String>)>;
+
+fn choice_fault(node: &Node, text: &str, choices: &[&str]) -> Found {
+    if choices.contains(&text) {
+        return None;
+    }
+    let near = crate::report::nearest(text, choices.iter().copied());
+    let help = near.map(|near| format!("did you mean `{near}`?"));
+    Some((format!("`{}` is not {}", shown(node), listing(choices)), help))
+}
+
+fn format_fault(node: &Node, text: &str, format: &Format, rule: Rule<'_>) -> Found {
+    if let Err(error) = (format.check)(text) {
+        let message = if node.is_expanded() && !format.secret {
+            format!("`{}` does not give {}", shown(node), format.noun)
+        } else {
+            error.to_string()
+        };
+        return Some((message, error.help().map(String::from)));
+    }
+    let measure = format.measure?;
+    let measured = |word| rule.text(word).and_then(|bound| Some((bound, measure(bound).ok()?)));
+    let value = measure(text).ok()?;
+    let message = match (measured("x-minimum"), measured("x-maximum")) {
+        (Some((bound, least)), _) if value < least => format!("{} is below the minimum of {bound}", shown(node)),
+        (_, Some((bound, most))) if value > most => format!("{} is above the maximum of {bound}", shown(node)),
+        _ => return None,
+    };
+    Some((message, None))
+}
+
+fn range_fault(node: &Node, value: Option<i128>, least: Option<i128>, most: Option<i128>) -> Found {
+    let value = value?;
+    let message = match (least, most) {
+        (Some(least), _) if value < least => format!("{} is below the minimum of {least}", shown(node)),
+        (_, Some(most)) if value > most => format!("{} is above the maximum of {most}", shown(node)),
+        _ => return None,
+    };
+    Some((message, None))
+}
+
+fn length_fault(node: &Node, text: &str, rule: Rule<'_>) -> Found {
+    let length = text.chars().count() as i128;
+    let message = match (rule.number("minLength"), rule.number("maxLength")) {
+        (Some(1), _) if length < 1 => "must not be empty".into(),
+        (Some(least), _) if length < least => format!("`{}` is shorter than {least} characters", shown(node)),
+        (_, Some(most)) if length > most => format!("is longer than {most} characters"),
+        _ => return None,
+    };
+    Some((message, None))
+}

@@ -1,0 +1,101 @@
+//! Upstreams.
+
+use std::path::Path as FilePath;
+
+use gateway_policy::Target;
+
+use super::Context;
+use crate::model::scalar::is_host_name;
+use crate::model::{BalanceSettings, Named, ServerSettings, UpstreamSettings};
+use crate::node::Path;
+use crate::settings::{Balance, Health, Retries, Server, Timeouts, Upstream, UpstreamTls};
+
+pub(super) fn upstreams(
+    settings: &Named<UpstreamSettings>,
+    context: &mut Context<'_, '_>,
+) -> Vec<Upstream> {
+    let section = Path::Root;
+    let section = section.key("upstreams");
+    let mut upstreams = Vec::new();
+    for (name, settings) in settings.iter() {
+        let place = section.key(name);
+        context.check_name(&place, name);
+        check(settings, &place, context);
+        upstreams.push(upstream(name, settings, context.directory));
+    }
+    upstreams
+}
+
+fn check(settings: &UpstreamSettings, place: &Path<'_>, context: &mut Context<'_, '_>) {
+    if let Some(health) = &settings.health
+        && Target::parse(health.path.as_bytes()).is_err()
+    {
+        let path = place.key("health");
+        let message = format!("`{}` is no path", health.path);
+        context.fault(&path.key("path"), message).help("for example `/healthz`");
+    }
+    if let Some(host) = &settings.host
+        && !is_authority(host)
+    {
+        let help = "a host and, where it is needed, a port: `calls.internal` or `calls.internal:8443`";
+        context.fault(&place.key("host"), format!("`{host}` is no host")).help(help);
+    }
+    if let Some(tls) = &settings.tls
+        && !is_host_name(&tls.sni)
+    {
+        let path = place.key("tls");
+        let message = format!("`{}` is no host name", tls.sni);
+        context.fault(&path.key("sni"), message).help("the name that the certificate is for");
+    }
+    let timeouts = &settings.timeouts;
+    if timeouts.total.0 < timeouts.first_byte.0 || timeouts.total.0 < timeouts.connect.0 {
+        let path = place.key("timeouts");
+        context
+            .warning(&path.key("total"), "is shorter than `connect` or `first_byte`, which can never be reached");
+    }
+}
+
+fn is_authority(host: &str) -> bool {
+    let parsed: Option<http::uri::Authority> = host.parse().ok();
+    parsed.is_some_and(|authority| !host.contains('@') && !authority.host().is_empty())
+}
+
+fn upstream(name: &str, settings: &UpstreamSettings, directory: &FilePath) -> Upstream {
+    Upstream {
+        name: name.into(),
+        servers: settings.servers.iter().map(server).collect(),
+        balance: match settings.balance {
+            BalanceSettings::RoundRobin => Balance::RoundRobin,
+            BalanceSettings::LeastConnections => Balance::LeastConnections,
+            BalanceSettings::Random => Balance::Random,
+        },
+        timeouts: Timeouts {
+            connect_ms: settings.timeouts.connect.0,
+            first_byte_ms: settings.timeouts.first_byte.0,
+            idle_ms: settings.timeouts.idle.0,
+            total_ms: settings.timeouts.total.0,
+        },
+        health: settings.health.as_ref().map(|health| Health {
+            path: health.path.clone(),
+            interval_ms: health.interval.0,
+            unhealthy_after: health.unhealthy_after,
+            healthy_after: health.healthy_after,
+        }),
+        retries: Retries { max: settings.retries.max, budget_percent: settings.retries.budget_percent },
+        connections_max: settings.connections_max,
+        host: settings.host.clone(),
+        tls: settings.tls.as_ref().map(|tls| UpstreamTls {
+            sni: tls.sni.clone(),
+            ca: tls.ca.as_ref().map(|ca| directory.join(ca)),
+        }),
+    }
+}
+
+fn server(settings: &ServerSettings) -> Server {
+    match settings {
+        ServerSettings::Address(address) => Server { address: address.0.clone(), weight: 1 },
+        ServerSettings::Weighted(server) => {
+            Server { address: server.address.0.clone(), weight: server.weight }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Listeners, admin, telemetry, store, cluster, drain: how the process meets its surroundings.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Named;
+use super::scalar::{DigestText, Duration, ListenAddress, Network, Secret, postgres_schema, redis_schema};
+
+fn local(port: u16) -> ListenAddress {
+    ListenAddress(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+}
+
+/// One address that serves the customers' API.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ListenerSettings {
+    /// IP address and port. Port 0 lets the kernel choose one.
+    pub(crate) address: ListenAddress,
+    /// Certificate and key; with them HTTPS is served, HTTP/2 included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tls: Option<TlsSettings>,
+    /// Networks of proxies before the gateway, whose `X-Forwarded-For` is believed.
+    pub(crate) trusted_proxies: Vec<Network>,
+    /// HTTP/2 without TLS beside HTTP/1.1; for listeners behind a proxy that speaks it.
+    pub(crate) h2c: bool,
+}
+
+impl Default for ListenerSettings {
+    fn default() -> Self {
+        ListenerSettings { address: local(8080), tls: None, trusted_proxies: Vec::new(), h2c: false }
+    }
+}
+
+/// Certificate and key of a listener.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TlsSettings {
+    /// PEM file of the certificate, with its chain. Relative to this file.
+    #[schemars(length(min = 1))]
+    pub(crate) certificate: String,
+    /// PEM file of the private key. Relative to this file.
+    #[schemars(length(min = 1))]
+    pub(crate) key: String,
+}
+
+/// The dashboard at `/` and the admin API under `/admin/v1`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AdminSettings {
+    /// IP address and port. Keep it on loopback, or behind something that speaks TLS: tokens cross
+    /// it as they are.
+    pub(crate) address: ListenAddress,
+    /// Who may use the admin API, by name. Without any, and without COLONNADE_ADMIN_TOKEN, it answers 503.
+    pub(crate) tokens: Named<TokenSettings>,
+}
+
+impl Default for AdminSettings {
+    fn default() -> Self {
+        AdminSettings { address: local(8081), tokens: Named::default() }
+    }
+}
+
+/// An admin token, by its digest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TokenSettings {
+    /// `sha256:` and 64 hex digits, of the token's text: `printf %s "$TOKEN" | sha256sum`.
+    pub(crate) digest: DigestText,
+    /// What the token may do. Every token may read.
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
+    pub(crate) permissions: Vec<PermissionSettings>,
+}
+
+/// What an admin token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PermissionSettings {
+    Keys,
+    Data,
+    Accounts,
+    Read,
+}
+
+/// Metrics at `/metrics`, health at `/livez`, `/readyz` and `/healthz`, and the access log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TelemetrySettings {
+    /// IP address and port.
+    pub(crate) address: ListenAddress,
+    /// One JSON line a request: `stdout`, `off`, or a file, relative to this one.
+    pub(crate) access_log: AccessLogSettings,
+}
+
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        TelemetrySettings { address: local(9090), access_log: AccessLogSettings("stdout".into()) }
+    }
+}
+
+/// `stdout`, `off` or the path of a file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct AccessLogSettings(#[schemars(length(min = 1))] pub(crate) String);
+
+/// Where accounts, users and keys are kept. Exactly one member; a new one takes the place of the
+/// default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+pub(crate) struct StoreSettings {
+    /// A SQLite database of this node, made when absent. Relative to this file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub(crate) sqlite: Option<String>,
+    /// A directory file, watched; the admin API is read-only then. Relative to this file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub(crate) file: Option<String>,
+    /// A PostgreSQL database that several gateways share. Keep the password out of this file:
+    /// `"${DATABASE_URL}"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "postgres_schema")]
+    pub(crate) postgres: Option<Secret>,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        StoreSettings { sqlite: Some("colonnade.db".into()), file: None, postgres: None }
+    }
+}
+
+/// What a fleet of gateways shares.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ClusterSettings {
+    /// A Redis server through which the gateways share their counts, so that limits hold
+    /// fleet-wide. A request never waits for it.
+    #[schemars(schema_with = "redis_schema")]
+    pub(crate) redis: Secret,
+}
+
+/// What happens on SIGTERM.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct DrainSettings {
+    /// How long `/readyz` fails before the listeners close, so that load balancers look away first.
+    #[schemars(extend("x-maximum" = "10m"))]
+    pub(crate) delay: Duration,
+    /// How long requests under way may take to finish.
+    #[schemars(extend("x-maximum" = "1h"))]
+    pub(crate) grace: Duration,
+}
+
+impl Default for DrainSettings {
+    fn default() -> Self {
+        DrainSettings { delay: Duration(5_000), grace: Duration(20_000) }
+    }
+}

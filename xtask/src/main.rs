@@ -1,0 +1,90 @@
+//! The one gate and the generators: `cargo xtask ci`, and each of its checks alone.
+//!
+//! A program instead of scripts, so that the checks run wherever the workspace builds and have
+//! tests of their own. It depends on none of the rooms: it must build when they do not.
+//!
+//! Not here: what a machine needs before the gate can run (`.ci/run`).
+
+mod bare_path;
+mod ci;
+mod deny;
+mod examples;
+mod generate;
+mod layers;
+mod manifest;
+mod reference;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+/// The gate and the generators of this workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", disable_version_flag = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything that must hold, in order; stops at the first that does not.
+    Ci {
+        /// Run only this step; may be given more than once.
+        #[arg(long, value_name = "STEP", value_parser = ci::step_names())]
+        only: Vec<String>,
+        /// Leave this step out; may be given more than once.
+        #[arg(long, value_name = "STEP", value_parser = ci::step_names())]
+        skip: Vec<String>,
+        /// Print the steps and what they hold.
+        #[arg(long)]
+        list: bool,
+    },
+    /// Who may depend on whom.
+    Layers,
+    /// Lengths and names of files, machine paths, unfinished code, dead links.
+    Tidy,
+    /// Writes what is generated: `config/gateway.schema.json` and `docs/configuration.md`.
+    Generate {
+        /// Change nothing; fail when a file is not what would be written.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Licences, banned crates and sources, by cargo-deny where it is installed.
+    Deny,
+    /// Builds the binary with nothing on the PATH but cargo, rustc, cc, ar, ld and as.
+    BarePath,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let workspace = Workspace::find()?;
+    let verdict = match command {
+        Command::Ci { list: true, .. } => {
+            ci::list();
+            return Ok(());
+        }
+        Command::Ci { only, skip, .. } => return ci::run(&workspace, &only, &skip),
+        Command::Layers => layers::check(&workspace),
+        Command::Tidy => tidy::check(&workspace),
+        Command::Generate { check } => generate::run(&workspace, check),
+        Command::Deny => deny::check(&workspace),
+        Command::BarePath => bare_path::check(&workspace),
+    }?;
+    println!("{verdict}");
+    Ok(())
+}
