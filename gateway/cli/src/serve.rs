@@ -154,6 +154,7 @@ impl Server {
                 match signals.next().await {
                     Wish::Stop => break,
                     Wish::Reload => {
+                        self.gateway.reopen_access_log();
                         let (answer, _) = oneshot::channel();
                         let _ = reloads.send(answer).await;
                     }

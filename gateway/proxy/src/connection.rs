@@ -12,13 +12,14 @@ use bytes::BytesMut;
 use gateway_policy::{Bounds, Problem, ProblemCode};
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v1::server::HttpSession;
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::protocols::{ALPN, Stream};
 use pingora::server::ShutdownWatch;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::gateway::Gateway;
+use crate::gateway::{Ending, Gateway};
 use crate::head::ListenerFacts;
 use crate::raw_head::{HeadBounds, HeadFault, Scan, scan};
 use crate::respond::raw_problem;
@@ -79,14 +80,15 @@ impl Connections {
         session.set_keepalive(if *shutdown.borrow() { None } else { Some(IDLE.as_secs()) });
         if !matches!(session.read_request().await, Ok(true)) {
             // Our own look found nothing wrong; where Pingora differs, the stricter one wins.
-            let _ = session.respond_error(400).await;
+            if let ServerSession::H1(session) = session {
+                self.refuse(&mut session.into_inner(), ProblemCode::BadRequest).await;
+            }
             return None;
         }
-        if !self.gateway.serve(&mut session, &self.listener).await {
-            session.set_keepalive(None);
+        match (self.gateway.serve(&mut session, &self.listener).await, session) {
+            (Ending::Whole, ServerSession::H1(session)) => finished(session).await,
+            _ => None,
         }
-        let (stream, rest) = session.finish().await.ok()??.into_parts();
-        Some((stream, rest.unwrap_or_default()))
     }
 
     /// Reads until the head is whole: any time for its first byte, `header_time` from then on.
@@ -155,6 +157,23 @@ async fn linger(stream: &mut Stream) {
     }
 }
 
+/// Ends an exchange: the stream for the next one, with what was read beyond this.
+async fn finished(mut session: HttpSession) -> Option<(Stream, BytesMut)> {
+    session.finish_body().await.ok()?;
+    if session.will_keepalive() {
+        let (stream, rest) = session.reuse().await.ok()??.into_parts();
+        return Some((stream, rest.unwrap_or_default()));
+    }
+    let unread = !session.is_body_done();
+    let mut stream = session.into_inner();
+    // Half a close first, so that the client reads the answer and stops sending.
+    let _ = timeout(LINGER, stream.shutdown()).await;
+    if unread {
+        let _ = timeout(LINGER, linger(&mut stream)).await;
+    }
+    None
+}
+
 /// Waits for the first bytes of the next request. `false` when none will come.
 async fn first_bytes(stream: &mut Stream, buffer: &mut BytesMut, shutdown: &ShutdownWatch) -> bool {
     buffer.reserve(READ_BYTES);
@@ -216,7 +235,9 @@ struct Http2 {
 #[async_trait]
 impl HttpServerApp for Http2 {
     async fn process_new_http(self: &Arc<Self>, mut session: ServerSession, _shutdown: &ShutdownWatch) -> Option<ReusedHttpStream> {
-        if matches!(session.read_request().await, Ok(true)) && self.gateway.serve(&mut session, &self.listener).await {
+        if matches!(session.read_request().await, Ok(true))
+            && self.gateway.serve(&mut session, &self.listener).await == Ending::Whole
+        {
             let _ = session.finish().await;
         }
         None

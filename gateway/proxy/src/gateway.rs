@@ -10,8 +10,6 @@ use gateway_policy::{
 };
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, StatusCode, Version};
-use pingora::connectors::ConnectorOptions;
-use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 
@@ -22,19 +20,25 @@ use crate::exchange::{AuthResult, Exchange, Failure, Fault};
 use crate::head::{ListenerFacts, read_head};
 use crate::metrics::{InFlight, ProxyMetrics};
 use crate::relay;
-use crate::respond::{self, Framing};
+use crate::respond::{self, ClientGone, Framing};
 use crate::trace::{TraceContext, request_id};
 use crate::upstream::Upstreams;
 use crate::whoami;
-
-/// Idle upstream connections kept, over all upstreams.
-const POOL_CONNECTIONS: usize = 1_024;
 
 /// One published state: decisions, and the upstreams that their ids mean.
 #[derive(Debug)]
 pub struct Serving {
     pub snapshot: Snapshot,
     pub upstreams: Arc<Upstreams>,
+}
+
+/// How an exchange left its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The answer is out whole.
+    Whole,
+    /// The answer was cut, or nobody is there to read it: nothing more may be written.
+    Cut,
 }
 
 /// What a gateway is made of.
@@ -50,7 +54,6 @@ pub struct GatewayParts {
 /// The data plane of one process.
 pub struct Gateway {
     pub(crate) parts: GatewayParts,
-    pub(crate) connector: Arc<Connector>,
     draining: AtomicBool,
 }
 
@@ -62,8 +65,7 @@ impl std::fmt::Debug for Gateway {
 
 impl Gateway {
     pub fn new(parts: GatewayParts) -> Gateway {
-        let options = ConnectorOptions::new(POOL_CONNECTIONS);
-        Gateway { parts, connector: Arc::new(Connector::new(Some(options))), draining: AtomicBool::new(false) }
+        Gateway { parts, draining: AtomicBool::new(false) }
     }
 
     /// From now on every answer closes its connection.
@@ -80,6 +82,11 @@ impl Gateway {
         usize::try_from(self.parts.metrics.inflight.get()).unwrap_or(0)
     }
 
+    /// Starts the access log's file anew, after it was moved away.
+    pub fn reopen_access_log(&self) {
+        self.parts.access_log.reopen();
+    }
+
     /// Flushes the access log.
     pub fn close(&self) {
         self.parts.access_log.close();
@@ -89,8 +96,8 @@ impl Gateway {
         self.parts.published.current()
     }
 
-    /// Serves one request whose head has been read. `false` when the connection is of no more use.
-    pub(crate) async fn serve(&self, session: &mut ServerSession, listener: &ListenerFacts) -> bool {
+    /// Serves one request whose head has been read.
+    pub(crate) async fn serve(&self, session: &mut ServerSession, listener: &ListenerFacts) -> Ending {
         let _in_flight = InFlight::enter(&self.parts.metrics);
         let peer = peer_of(session);
         let head = session.req_header().clone();
@@ -100,12 +107,12 @@ impl Gateway {
         }
         let target = target_of(&head);
         let result = self.answer(session, &mut exchange, &head, &target, peer, listener).await;
-        let usable = match result {
-            Ok(()) => true,
+        let ending = match result {
+            Ok(()) => Ending::Whole,
             Err(failure) => conclude(session, &mut exchange, failure).await,
         };
         account::account(self, &exchange, &head, session);
-        usable
+        ending
     }
 
     fn begin(&self, head: &RequestHeader, peer: SocketAddr, listener: &ListenerFacts) -> Exchange {
@@ -152,7 +159,7 @@ impl Gateway {
         match admit(&serving.snapshot, &self.parts.meters, &request, exchange.began_at) {
             Ok(Admitted::Forward(admission)) => {
                 self.admitted(exchange, &admission);
-                let way = relay::Way { gateway: self, admission: &admission, head, target, peer, listener };
+                let way = relay::Way { admission: &admission, head, target, peer, listener };
                 relay::relay(&way, session, exchange).await
             }
             Ok(Admitted::WhoAmI { principal, paid }) => {
@@ -203,28 +210,24 @@ async fn who_am_i(session: &mut ServerSession, exchange: &mut Exchange, body: Ve
     respond::own(session, head, Bytes::from(body)).await.map_err(|_| Failure::ClientGone)
 }
 
-/// Tells, cuts or leaves. `false` when the connection is of no more use.
-async fn conclude(session: &mut ServerSession, exchange: &mut Exchange, failure: Failure) -> bool {
-    match failure {
+/// Tells, cuts or leaves.
+async fn conclude(session: &mut ServerSession, exchange: &mut Exchange, failure: Failure) -> Ending {
+    let (fault, cut) = match failure {
         Failure::Told(problem, fault) => {
             exchange.fault = fault;
-            respond::problem(session, exchange, &problem).await.is_ok() && !problem.close
+            return match respond::problem(session, exchange, &problem).await {
+                Ok(()) => Ending::Whole,
+                Err(ClientGone) => Ending::Cut,
+            };
         }
-        Failure::Cut(fault) => {
-            exchange.fault = fault;
-            exchange.cut = true;
-            // No last chunk, no END_STREAM: the client's library must see that the answer is cut.
-            session.set_keepalive(None);
-            session.shutdown().await;
-            false
-        }
-        Failure::ClientGone => {
-            exchange.fault = Fault::Client;
-            session.set_keepalive(None);
-            session.shutdown().await;
-            false
-        }
-    }
+        Failure::Cut(fault) => (fault, true),
+        Failure::ClientGone => (Fault::Client, false),
+    };
+    exchange.fault = fault;
+    exchange.cut = cut;
+    // No last chunk, no END_STREAM: the client's library must see that the answer is cut.
+    session.shutdown().await;
+    Ending::Cut
 }
 
 /// Bounds that the raw head of HTTP/1 met already and a head of HTTP/2 meets here.

@@ -18,7 +18,6 @@ use gateway_policy::{
 use gateway_rewrite::Rewriter;
 use http::header::{self, HeaderValue};
 use http::{Method, StatusCode, Version};
-use pingora::connectors::http::Connector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::client::HttpSession;
@@ -27,7 +26,6 @@ use tokio::time::timeout;
 use crate::coding::{Coding, Decoder};
 use crate::exchange::{Exchange, Failure, Fault};
 use crate::filter::{Filter, FilterError};
-use crate::gateway::Gateway;
 use crate::head::{ListenerFacts, Outbound, returned};
 use crate::respond::{self, ClientGone, Framing};
 use crate::upstream::{Picked, Upstream};
@@ -46,7 +44,6 @@ impl From<ClientGone> for Failure {
 
 /// What stays the same on the whole way.
 pub(crate) struct Way<'a> {
-    pub(crate) gateway: &'a Gateway,
     pub(crate) admission: &'a Admission,
     pub(crate) head: &'a RequestHeader,
     pub(crate) target: &'a [u8],
@@ -143,12 +140,11 @@ async fn exchanged(
 ) -> Result<(), Failure> {
     let mut answer = reach(way, exchange, upstream, body).await?;
     let result = carry(way, session, exchange, &mut answer).await;
-    let connector = Arc::clone(&way.gateway.connector);
     match &result {
-        Ok(()) => answer.release(&connector).await,
+        Ok(()) => answer.release().await,
         // An error told in our words: its own are read away while the client reads ours.
         Err(Failure::Told(..)) if answer.is_error() => {
-            tokio::spawn(answer.release_drained(connector));
+            tokio::spawn(answer.release_drained());
         }
         Err(_) => answer.session.shutdown().await,
     }
@@ -185,12 +181,13 @@ impl Answer {
     }
 
     /// Gives the connection back; Pingora closes it unless its answer has ended cleanly.
-    async fn release(self, connector: &Connector) {
+    async fn release(self) {
         let peer = self.picked.peer();
+        let connector = self.picked.connector();
         connector.release_http_session(self.session, &peer, peer.options.idle_timeout).await;
     }
 
-    async fn release_drained(mut self, connector: Arc<Connector>) {
+    async fn release_drained(mut self) {
         let drain = async {
             let mut seen = 0;
             while let Ok(Some(piece)) = self.session.read_response_body().await {
@@ -202,7 +199,7 @@ impl Answer {
             self.session.response_done()
         };
         if timeout(DRAIN_TIME, drain).await.unwrap_or(false) {
-            self.release(&connector).await;
+            self.release().await;
         } else {
             self.session.shutdown().await;
         }
@@ -282,7 +279,7 @@ async fn attempt(
     let head = outbound.build(picked.host()).map_err(unwritable)?;
     let peer = picked.peer();
     let (mut session, reused) =
-        way.gateway.connector.get_http_session(&peer).await.map_err(|error| Unreached {
+        upstream.connector().get_http_session(&peer).await.map_err(|error| Unreached {
             problem: code_of(&error),
             untouched: true,
             stale: false,
@@ -290,7 +287,10 @@ async fn attempt(
     session.set_read_timeout(Some(timeouts.first_byte));
     session.set_write_timeout(Some(timeouts.idle));
     match timeout(timeouts.first_byte + timeouts.idle, asked(&mut session, head, body)).await {
-        Ok(Ok(status)) => Ok(Answer { session, picked, status, idle: timeouts.idle }),
+        Ok(Ok(status)) => {
+            session.set_read_timeout(Some(timeouts.idle));
+            Ok(Answer { session, picked, status, idle: timeouts.idle })
+        }
         Ok(Err(error)) => {
             session.shutdown().await;
             let stale = reused && is_closed(&error);

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use gateway_policy::UpstreamId;
 use parking_lot::RwLock;
+use pingora::connectors::ConnectorOptions;
+use pingora::connectors::http::Connector;
 use pingora::upstreams::peer::HttpPeer;
 
 /// How often the names of servers are looked up again.
@@ -102,6 +104,51 @@ pub(crate) struct Upstream {
     rotation: Vec<usize>,
     turn: AtomicUsize,
     in_flight: AtomicUsize,
+    pool: Pool,
+}
+
+/// The upstream's own connections, idle ones kept: one upstream's load cannot push out another's.
+struct Pool(Connector);
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pool")
+    }
+}
+
+impl Pool {
+    fn new(spec: &UpstreamSpec) -> Pool {
+        let mut options = ConnectorOptions::new(spec.connections_max);
+        options.ca_file = authorities(spec);
+        Pool(Connector::new(Some(options)))
+    }
+}
+
+/// A readable file of no authorities: nothing verifies against it.
+const NO_AUTHORITIES: &str = "/dev/null";
+
+/// The file of authorities to believe, `None` for the system's. Pingora panics where they cannot
+/// be read; here every handshake with that upstream then fails instead.
+fn authorities(spec: &UpstreamSpec) -> Option<String> {
+    let nothing = Some(NO_AUTHORITIES.to_owned());
+    let Some(tls) = &spec.tls else { return nothing };
+    let Some(ca) = &tls.ca else {
+        return match pingora::tls::load_native_certs() {
+            Ok(_) => None,
+            Err(error) => {
+                tracing::error!(upstream = spec.name, %error, "the system's authorities cannot be read");
+                nothing
+            }
+        };
+    };
+    let mut store = pingora::tls::RootCertStore::empty();
+    match (pingora::tls::load_ca_file_into_store(ca, &mut store), ca.to_str()) {
+        (Ok(()), Some(path)) => Some(path.to_owned()),
+        _ => {
+            tracing::error!(upstream = spec.name, ca = %ca.display(), "the authorities cannot be read");
+            nothing
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -142,12 +189,17 @@ impl Upstream {
             servers,
             turn: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
+            pool: Pool::new(&spec),
             spec,
         }
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.spec.name
+    }
+
+    pub(crate) fn connector(&self) -> &Connector {
+        &self.pool.0
     }
 
     pub(crate) fn timeouts(&self) -> Timeouts {
@@ -211,6 +263,10 @@ pub(crate) struct Picked {
 }
 
 impl Picked {
+    pub(crate) fn connector(&self) -> &Connector {
+        self.upstream.connector()
+    }
+
     /// The `Host` to send.
     pub(crate) fn host(&self) -> &str {
         self.upstream.spec.host.as_deref().unwrap_or(&self.upstream.servers[self.index].host)

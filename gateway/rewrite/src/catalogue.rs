@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 
+use crate::facts::{Facts, Judged};
 use crate::trie::{NO_NODE, NodeId, ROOT, Trie, TrieBuilder};
 
 /// Most columns of one catalogue.
@@ -60,105 +61,6 @@ pub struct CatalogueSpec {
 /// A column of one catalogue, in the order of the specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ColumnId(pub(crate) u16);
-
-/// What a node is to rows in general, and, in the copy that `Shown` keeps, to one caller.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Facts {
-    bits: u8,
-    /// What a value here decides about its row.
-    pub(crate) judged: Judged,
-    /// What a value anywhere below decides about its row.
-    pub(crate) judged_below: Judged,
-}
-
-const COLUMN: u8 = 1;
-const WHOLE: u8 = 2;
-const ASSISTANT: u8 = 4;
-const COLUMN_BELOW: u8 = 8;
-const ASSISTANT_BELOW: u8 = 16;
-const SHOWN: u8 = 32;
-const SHOWN_BELOW: u8 = 64;
-
-impl Facts {
-    pub(crate) const NOTHING: Facts =
-        Facts { bits: 0, judged: Judged::NOTHING, judged_below: Judged::NOTHING };
-
-    #[inline]
-    pub(crate) fn is_column(self) -> bool {
-        self.bits & COLUMN != 0
-    }
-
-    #[inline]
-    pub(crate) fn is_whole(self) -> bool {
-        self.bits & WHOLE != 0
-    }
-
-    #[inline]
-    pub(crate) fn is_assistant(self) -> bool {
-        self.bits & ASSISTANT != 0
-    }
-
-    #[inline]
-    pub(crate) fn has_column_below(self) -> bool {
-        self.bits & COLUMN_BELOW != 0
-    }
-
-    #[inline]
-    pub(crate) fn has_assistant_below(self) -> bool {
-        self.bits & ASSISTANT_BELOW != 0
-    }
-
-    /// Whether the node's own column is shown to the caller.
-    #[inline]
-    pub(crate) fn is_shown(self) -> bool {
-        self.bits & SHOWN != 0
-    }
-
-    /// Whether a column below the node is shown to the caller.
-    #[inline]
-    pub(crate) fn is_shown_below(self) -> bool {
-        self.bits & SHOWN_BELOW != 0
-    }
-
-    pub(crate) fn show(&mut self) {
-        self.bits |= SHOWN;
-    }
-
-    pub(crate) fn show_below(&mut self) {
-        self.bits |= SHOWN_BELOW;
-    }
-}
-
-/// A set of the three things that are judged about a row.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Judged(u8);
-
-impl Judged {
-    pub(crate) const NOTHING: Judged = Judged(0);
-    pub(crate) const PRIVATE: Judged = Judged(1);
-    pub(crate) const OWNER: Judged = Judged(2);
-    pub(crate) const TEAM: Judged = Judged(4);
-
-    #[inline]
-    pub(crate) fn and(self, other: Judged) -> Judged {
-        Judged(self.0 & other.0)
-    }
-
-    #[inline]
-    pub(crate) fn or(self, other: Judged) -> Judged {
-        Judged(self.0 | other.0)
-    }
-
-    #[inline]
-    pub(crate) fn is_nothing(self) -> bool {
-        self.0 == 0
-    }
-
-    #[inline]
-    pub(crate) fn has(self, other: Judged) -> bool {
-        self.0 & other.0 != 0
-    }
-}
 
 /// The compiled columns of one resource, the same for every account; share it by `Arc`.
 #[derive(Debug)]
@@ -329,18 +231,14 @@ impl Draft {
         let trie = builder.finish();
         let mut facts = vec![Facts::default(); trie.len()];
         for (column, node) in columns.iter().zip(&nodes) {
-            facts[usize::from(*node)].bits |= match (column.assistant, column.whole) {
-                (true, _) => COLUMN | ASSISTANT,
-                (false, true) => COLUMN | WHOLE,
-                (false, false) => COLUMN,
-            };
+            facts[usize::from(*node)].list(column.whole, column.assistant);
         }
         for (node, what) in judged {
             let fact = &mut facts[usize::from(node)];
             fact.judged = fact.judged.or(what);
         }
         if all {
-            facts[usize::from(ROOT)].bits |= COLUMN | WHOLE;
+            facts[usize::from(ROOT)].list(true, false);
         }
         Ok(Draft { trie, facts, nodes })
     }
@@ -375,15 +273,8 @@ impl Draft {
         for index in (1..self.facts.len()).rev() {
             let node = index as NodeId; // The trie never has more nodes than fit.
             let fact = self.facts[index];
+            self.facts[usize::from(self.trie.parent(node))].add_below(fact);
             let what = fact.judged.or(fact.judged_below);
-            let parent = &mut self.facts[usize::from(self.trie.parent(node))];
-            parent.judged_below = parent.judged_below.or(what);
-            if fact.is_column() || fact.has_column_below() {
-                parent.bits |= COLUMN_BELOW;
-            }
-            if fact.is_assistant() || fact.has_assistant_below() {
-                parent.bits |= ASSISTANT_BELOW;
-            }
             if !what.is_nothing() {
                 judged.push((node, what));
             }

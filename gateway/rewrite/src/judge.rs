@@ -7,7 +7,8 @@
 //!
 //! Not here: which columns are judged (`catalogue`), the bytes of the row (`output`).
 
-use crate::catalogue::{Catalogue, Judged};
+use crate::catalogue::Catalogue;
+use crate::facts::Judged;
 use crate::trie::NodeId;
 
 /// The user a key was issued to. An owner column must equal the id or the e-mail exactly.

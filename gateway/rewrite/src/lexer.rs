@@ -43,7 +43,7 @@ impl Text for () {
 }
 
 /// Decoded text up to a limit: a longer one equals nothing that is known, so it is not kept.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Decoded {
     bytes: Vec<u8>,
     limit: usize,
@@ -67,6 +67,11 @@ impl Decoded {
 
     pub(crate) fn is_too_long(&self) -> bool {
         self.too_long
+    }
+
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
     }
 }
 
@@ -97,7 +102,7 @@ enum InString {
 }
 
 /// Reads a string from behind its opening quote to behind its closing quote.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct StringLexer {
     at: InString,
     /// The digits of a `\u` so far.
@@ -288,28 +293,31 @@ impl NumberLexer {
 
     #[inline]
     pub(crate) fn run(&mut self, piece: &[u8], from: usize) -> Result<Step, Fault> {
-        for (index, byte) in piece.iter().enumerate().skip(from) {
+        let mut at = from;
+        while at < piece.len() {
+            if matches!(self.at, InNumber::Digits | InNumber::Fraction | InNumber::Power) {
+                at = scan::digits_end(piece, at);
+            }
+            let Some(byte) = piece.get(at) else { break };
             self.at = match (self.at, byte) {
-                (InNumber::Digits, b'0'..=b'9') => InNumber::Digits,
-                (InNumber::Fraction | InNumber::Point, b'0'..=b'9') => InNumber::Fraction,
                 (InNumber::Start, b'-') => InNumber::Minus,
                 (InNumber::Start | InNumber::Minus, b'0') => InNumber::Zero,
                 (InNumber::Start | InNumber::Minus, b'1'..=b'9') => InNumber::Digits,
                 (InNumber::Zero | InNumber::Digits, b'.') => InNumber::Point,
+                (InNumber::Point, b'0'..=b'9') => InNumber::Fraction,
                 (InNumber::Zero | InNumber::Digits | InNumber::Fraction, b'e' | b'E') => {
                     InNumber::Exponent
                 }
                 (InNumber::Exponent, b'+' | b'-') => InNumber::Sign,
-                (InNumber::Exponent | InNumber::Sign | InNumber::Power, b'0'..=b'9') => {
-                    InNumber::Power
-                }
+                (InNumber::Exponent | InNumber::Sign, b'0'..=b'9') => InNumber::Power,
                 (InNumber::Zero | InNumber::Digits | InNumber::Fraction | InNumber::Power, _)
                     if !continues_token(*byte) =>
                 {
-                    return Ok(Step::Done(index));
+                    return Ok(Step::Done(at));
                 }
-                _ => return Err(Fault::new(index, Reason::Number)),
+                _ => return Err(Fault::new(at, Reason::Number)),
             };
+            at += 1;
         }
         Ok(Step::More)
     }
@@ -360,6 +368,9 @@ impl LiteralLexer {
             Literal::False => b"false",
             Literal::Null => b"null",
         };
+        if self.read == 0 && piece.get(from..from + word.len()) == Some(word) {
+            return Ok(Step::Done(from + word.len()));
+        }
         for (index, byte) in piece.iter().enumerate().skip(from) {
             if word.get(self.read) != Some(byte) {
                 return Err(Fault::new(index, Reason::Literal));

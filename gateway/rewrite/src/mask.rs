@@ -6,7 +6,8 @@
 //!
 //! Cost: three bytes a node; made once per key and configuration, not per request.
 
-use crate::catalogue::{Catalogue, ColumnId, Facts};
+use crate::catalogue::{Catalogue, ColumnId};
+use crate::facts::Facts;
 use crate::trie::{NodeId, ROOT};
 
 /// The columns of one [`Catalogue`] that a caller is shown. In a catalogue of all columns there is

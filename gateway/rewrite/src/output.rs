@@ -8,7 +8,7 @@
 
 use std::mem;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Output {
     /// The caller's buffer, lent for one piece.
     out: Vec<u8>,
@@ -80,6 +80,12 @@ impl Output {
         self.holding = false;
         self.out.extend_from_slice(instead);
         self.held.clear();
+    }
+
+    /// Bytes owned, whatever they hold. The caller's buffer is not.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.held.capacity() + self.out.capacity()
     }
 
     pub(crate) fn end_piece(&mut self, piece: &[u8]) {

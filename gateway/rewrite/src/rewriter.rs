@@ -19,8 +19,13 @@ mod scalar;
 mod structure;
 mod value;
 
-use crate::catalogue::{Facts, Judged};
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
 use crate::error::{Fault, Reason};
+use crate::facts::{Facts, Judged};
 use crate::judge::Judge;
 use crate::lexer::{Decoded, LiteralLexer, NumberLexer, StringLexer};
 use crate::output::Output;
@@ -28,7 +33,6 @@ use crate::trie::{NO_NODE, NodeId, ROOT};
 use crate::{Job, RewriteError, Totals, Unmapped};
 
 /// Rewrites one body. Give it the pieces in order, then end it.
-#[derive(Debug)]
 pub struct Rewriter {
     job: Job,
     state: State,
@@ -54,6 +58,19 @@ pub struct Rewriter {
     /// The end of the document, kept back until the body has ended.
     tail: &'static [u8],
     refused: Option<RewriteError>,
+}
+
+/// Where the walk is; never a byte of the body.
+impl fmt::Debug for Rewriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rewriter")
+            .field("at", &self.base)
+            .field("state", &self.state)
+            .field("depth", &self.stack.len())
+            .field("totals", &self.totals)
+            .field("refused", &self.refused)
+            .finish_non_exhaustive()
+    }
 }
 
 const ELSEWHERE: usize = usize::MAX;
@@ -135,6 +152,7 @@ struct Frame {
     start: u64,
     node: NodeId,
     mode: Mode,
+    /// The `nested` of its elements, if it is an array.
     nested: u8,
     is_object: bool,
     /// Its own bytes (commas, names, white space) pass as they come.
@@ -158,7 +176,6 @@ impl Frame {
 }
 
 /// The member name that was read last.
-#[derive(Debug)]
 struct Name {
     at: NameAt,
     lexer: StringLexer,
@@ -178,7 +195,6 @@ enum NameAt {
 }
 
 /// The scalar that is being read.
-#[derive(Debug)]
 struct Scalar {
     take: Take,
     judged: Judged,

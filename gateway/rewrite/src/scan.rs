@@ -103,24 +103,39 @@ pub(crate) fn space_end(bytes: &[u8], from: usize) -> usize {
     at
 }
 
+/// The first byte that is no digit; else the end.
+#[inline]
+pub(crate) fn digits_end(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while at < bytes.len() && bytes[at].is_ascii_digit() {
+        at += 1;
+    }
+    at
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     type Stop = (&'static str, fn(&[u8], usize) -> usize, fn(u8) -> bool);
 
-    const STOPS: [Stop; 5] = [
+    const STOPS: [Stop; 6] = [
         ("string", string_stop, |b| !(0x20..0x80).contains(&b) || b == b'"' || b == b'\\'),
         ("text", text_stop, |b| b < 0x20 || b == b'"' || b == b'\\'),
         ("hidden string", hidden_string_stop, |b| b == b'"' || b == b'\\'),
         ("hidden", hidden_stop, |b| b"\"[]{}".contains(&b)),
         ("space", space_end, |b| !b" \t\r\n".contains(&b)),
+        ("digits", digits_end, |b| !b.is_ascii_digit()),
     ];
 
     #[test]
     fn every_byte_at_every_place_of_a_word_is_found_as_a_plain_loop_finds_it() {
         for (name, stop, is_hit) in STOPS {
-            let filler = if name == "space" { b' ' } else { b'a' };
+            let filler = match name {
+                "space" => b' ',
+                "digits" => b'7',
+                _ => b'a',
+            };
             for byte in 0..=255u8 {
                 for place in 0..20 {
                     let mut bytes = [filler; 20];

@@ -11,144 +11,25 @@
 //!
 //! Cost: one pass; a look-up per member by the few names of its section.
 
-use serde_json::{Map, Value as Json};
+mod rule;
 
-use crate::model::scalar::{Format, find_format};
+use serde_json::Value as Json;
+
+pub(crate) use rule::Rule;
+use rule::listing;
+
+use crate::model::format::Format;
 use crate::node::{Entry, Expansion, Kind, Node, Path, Value, kind_of_plain};
 use crate::report::{Report, suggestion};
 
-/// A schema and where its definitions are.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Rule<'s> {
-    own: &'s Map<String, Json>,
-    /// What `$ref` names; what stands beside a `$ref` comes first.
-    base: Option<&'s Map<String, Json>>,
-    definitions: Option<&'s Map<String, Json>>,
-}
-
-impl<'s> Rule<'s> {
-    /// `None` for a schema that is not an object.
-    pub(crate) fn root(schema: &'s Json) -> Option<Rule<'s>> {
-        let own = schema.as_object()?;
-        Some(Rule { own, base: None, definitions: own.get("$defs").and_then(Json::as_object) })
-    }
-
-    fn of(&self, schema: &'s Json) -> Option<Rule<'s>> {
-        let own = schema.as_object()?;
-        let named = own.get("$ref").and_then(Json::as_str).and_then(|name| name.strip_prefix("#/$defs/"));
-        let base = named.and_then(|name| self.definitions?.get(name)?.as_object());
-        Some(Rule { own, base, definitions: self.definitions })
-    }
-
-    fn word(&self, word: &str) -> Option<&'s Json> {
-        self.own.get(word).or_else(|| self.base?.get(word))
-    }
-
-    fn text(&self, word: &str) -> Option<&'s str> {
-        self.word(word).and_then(Json::as_str)
-    }
-
-    fn number(&self, word: &str) -> Option<i128> {
-        let number = self.word(word)?;
-        number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
-    }
-
-    fn rules(&self, word: &str) -> Vec<Rule<'s>> {
-        let all = self.word(word).and_then(Json::as_array);
-        all.into_iter().flatten().filter_map(|one| self.of(one)).collect()
-    }
-
-    fn property(&self, name: &str) -> Option<Rule<'s>> {
-        self.of(self.word("properties")?.get(name)?)
-    }
-
-    fn property_names(&self) -> impl Iterator<Item = &'s str> {
-        let all = self.word("properties").and_then(Json::as_object);
-        all.into_iter().flat_map(|all| all.keys().map(String::as_str))
-    }
-
-    fn format(&self) -> Option<&'static Format> {
-        self.text("format").and_then(find_format)
-    }
-
-    /// The texts of an enumeration.
-    fn choices(&self) -> Option<Vec<&'s str>> {
-        let listed = |rule: &Rule<'s>| -> Option<Vec<&'s str>> {
-            match rule.word("const") {
-                Some(one) => Some(vec![one.as_str()?]),
-                None => rule.word("enum")?.as_array()?.iter().map(Json::as_str).collect(),
-            }
-        };
-        if let Some(choices) = listed(self) {
-            return Some(choices);
-        }
-        let branches = self.rules("oneOf");
-        if branches.is_empty() {
-            return None;
-        }
-        branches.iter().map(listed).collect::<Option<Vec<_>>>().map(|all| all.concat())
-    }
-
-    fn branches(&self) -> Vec<Rule<'s>> {
-        let mut branches = self.rules("anyOf");
-        if branches.is_empty() && self.choices().is_none() {
-            branches = self.rules("oneOf");
-        }
-        branches
-    }
-
-    fn types(&self) -> Vec<&'s str> {
-        match self.word("type") {
-            Some(Json::String(one)) => vec![one],
-            Some(Json::Array(all)) => all.iter().filter_map(Json::as_str).collect(),
-            _ if self.choices().is_some() => vec!["string"],
-            _ => Vec::new(),
-        }
-    }
-
-    fn takes(&self, kind: &str) -> bool {
-        self.types().iter().any(|known| *known == kind || (*known == "number" && kind == "integer"))
-    }
-
-    /// What a fault says was expected.
-    fn noun(&self) -> String {
-        if let Some(choices) = self.choices() {
-            return listing(&choices);
-        }
-        let branches = self.branches();
-        if !branches.is_empty() {
-            let nouns: Vec<String> = branches.iter().filter(|rule| !rule.takes("null")).map(Rule::noun).collect();
-            return nouns.join(" or ");
-        }
-        if let Some(format) = self.format() {
-            return format.noun.into();
-        }
-        let noun = |kind: &&str| match *kind {
-            "object" => Some("a mapping"),
-            "array" => Some("a list"),
-            "integer" => Some("a whole number"),
-            "number" => Some("a number"),
-            "boolean" => Some("`true` or `false`"),
-            "string" => Some("text"),
-            _ => None,
-        };
-        self.types().iter().filter_map(noun).collect::<Vec<_>>().join(" or ")
-    }
-}
-
-/// "`a`, `b` or `c`".
-pub(crate) fn listing(choices: &[&str]) -> String {
-    let quoted: Vec<String> = choices.iter().map(|choice| format!("`{choice}`")).collect();
-    match quoted.split_last() {
-        Some((last, [])) => last.clone(),
-        Some((last, others)) => format!("{} or {last}", others.join(", ")),
-        None => "nothing".into(),
-    }
-}
-
 /// Checks `node` and everything below it. `false` says that it cannot be used; the faults are in
 /// the report, and whoever holds the node takes it out.
-pub(crate) fn check(node: &mut Node, rule: Rule<'_>, path: &Path<'_>, report: &mut Report<'_>) -> bool {
+pub(crate) fn check(
+    node: &mut Node,
+    rule: Rule<'_>,
+    path: &Path<'_>,
+    report: &mut Report<'_>,
+) -> bool {
     if let Some(Expansion::Failed { message, help }) = node.expansion.as_deref() {
         report.add(node.at, path.to_string(), message.clone()).maybe_help(help.clone());
         return false;
@@ -182,7 +63,8 @@ fn fits(node: &Node, rule: &Rule<'_>) -> bool {
         Value::Map(_) => rule.takes("object"),
         Value::Seq(_) => rule.takes("array"),
         Value::Scalar { text, .. } if node.is_expanded() => {
-            rule.takes("string") || kind_name(text, kind_of_plain(text)).is_some_and(|kind| rule.takes(kind))
+            rule.takes("string")
+                || kind_name(text, kind_of_plain(text)).is_some_and(|kind| rule.takes(kind))
         }
         Value::Scalar { text, kind } => kind_name(text, *kind).is_some_and(|kind| rule.takes(kind)),
     }
@@ -255,7 +137,8 @@ fn number_help(node: &Node, rule: &Rule<'_>) -> Option<String> {
         let error = (rule.format()?.check)(text).err()?;
         return error.help().map(String::from);
     }
-    (rule.takes("integer") && kind_of_plain(text) == Kind::Number).then(|| "remove the quotes".into())
+    (rule.takes("integer") && kind_of_plain(text) == Kind::Number)
+        .then(|| "remove the quotes".into())
 }
 
 /// What the file has for a scalar, cut to a length that fits a line.
@@ -305,7 +188,8 @@ fn check_map(node: &mut Node, rule: Rule<'_>, path: &Path<'_>, report: &mut Repo
         if entries.iter().any(|entry| &*entry.key == name) || spoiled() {
             continue;
         }
-        let help = rule.property(name).and_then(|rule| rule.text("description")).map(first_sentence);
+        let help =
+            rule.property(name).and_then(|rule| rule.text("description")).map(first_sentence);
         report.add(at, below.to_string(), "is missing").maybe_help(help);
         report.spoil(below.to_string());
         sound &= is_partial(rule);
@@ -373,7 +257,9 @@ fn refuse_repeated(items: &[Node], path: &Path<'_>, report: &mut Report<'_>) {
             && !known.insert(&**text)
         {
             let message = format!("`{}` is in this list twice", shown(item));
-            report.add(item.at, path.index(item.place as usize).to_string(), message).help("remove one of the two");
+            report
+                .add(item.at, path.index(item.place as usize).to_string(), message)
+                .help("remove one of the two");
         }
     }
 }
@@ -389,11 +275,17 @@ fn check_count(
     let count = count as i128;
     let message = match (rule.number(least), rule.number(most)) {
         (Some(least), _) if count < least && least == 1 => "must not be empty".into(),
-        (Some(least), _) if count < least => format!("has {count} entries, at least {least} are needed"),
-        (_, Some(most)) if count > most => format!("has {count} entries, at most {most} are allowed"),
+        (Some(least), _) if count < least => {
+            format!("has {count} entries, at least {least} are needed")
+        }
+        (_, Some(most)) if count > most => {
+            format!("has {count} entries, at most {most} are allowed")
+        }
         _ => return true,
     };
-    report.add(at, path.to_string(), message).maybe_help(rule.text("description").map(first_sentence));
+    report
+        .add(at, path.to_string(), message)
+        .maybe_help(rule.text("description").map(first_sentence));
     false
 }
 
@@ -441,8 +333,12 @@ fn format_fault(node: &Node, text: &str, format: &Format, rule: Rule<'_>) -> Fou
     let measured = |word| rule.text(word).and_then(|bound| Some((bound, measure(bound).ok()?)));
     let value = measure(text).ok()?;
     let message = match (measured("x-minimum"), measured("x-maximum")) {
-        (Some((bound, least)), _) if value < least => format!("{} is below the minimum of {bound}", shown(node)),
-        (_, Some((bound, most))) if value > most => format!("{} is above the maximum of {bound}", shown(node)),
+        (Some((bound, least)), _) if value < least => {
+            format!("{} is below the minimum of {bound}", shown(node))
+        }
+        (_, Some((bound, most))) if value > most => {
+            format!("{} is above the maximum of {bound}", shown(node))
+        }
         _ => return None,
     };
     Some((message, None))
@@ -451,8 +347,12 @@ fn format_fault(node: &Node, text: &str, format: &Format, rule: Rule<'_>) -> Fou
 fn range_fault(node: &Node, value: Option<i128>, least: Option<i128>, most: Option<i128>) -> Found {
     let value = value?;
     let message = match (least, most) {
-        (Some(least), _) if value < least => format!("{} is below the minimum of {least}", shown(node)),
-        (_, Some(most)) if value > most => format!("{} is above the maximum of {most}", shown(node)),
+        (Some(least), _) if value < least => {
+            format!("{} is below the minimum of {least}", shown(node))
+        }
+        (_, Some(most)) if value > most => {
+            format!("{} is above the maximum of {most}", shown(node))
+        }
         _ => return None,
     };
     Some((message, None))
@@ -462,7 +362,9 @@ fn length_fault(node: &Node, text: &str, rule: Rule<'_>) -> Found {
     let length = text.chars().count() as i128;
     let message = match (rule.number("minLength"), rule.number("maxLength")) {
         (Some(1), _) if length < 1 => "must not be empty".into(),
-        (Some(least), _) if length < least => format!("`{}` is shorter than {least} characters", shown(node)),
+        (Some(least), _) if length < least => {
+            format!("`{}` is shorter than {least} characters", shown(node))
+        }
         (_, Some(most)) if length > most => format!("is longer than {most} characters"),
         _ => return None,
     };

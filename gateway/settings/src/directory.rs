@@ -9,22 +9,26 @@
 //!
 //! Cost: linear in the size of the file; about 100 bytes of memory a value while it is read.
 
-use std::collections::HashMap;
+mod places;
+
 use std::path::Path as FilePath;
 
 use gateway_policy::{
-    AccountRecord, AssistantNames, ColumnLists, DataScope, Directory, KeyRecord, Quota, RecordFault, UnixMs,
-    UserRecord,
+    AccountRecord, AssistantNames, ColumnLists, DataScope, Directory, KeyRecord, Quota,
+    RecordFault, UnixMs, UserRecord,
 };
+use places::Places;
 use serde::de::DeserializeOwned;
 
 use crate::check::{Rule, check};
 use crate::compile::quota;
 use crate::document::record_schema;
 use crate::expand::{LookUp, expand};
-use crate::model::directory::{AccountSettings, KeySettings, KeyTeams, RecordDataScope, Teams, UserSettings};
 use crate::model::Named;
-use crate::node::{Entry, Node, Path, Position, Value};
+use crate::model::directory::{
+    AccountSettings, KeySettings, KeyTeams, RecordDataScope, Teams, UserSettings,
+};
+use crate::node::{Entry, Node, Path, Value};
 use crate::report::{Fault, Report, suggestion};
 
 /// Largest directory that is read: 256 MiB.
@@ -70,7 +74,9 @@ impl LoadedDirectory {
         let places = Places::of(&self.root, &mut report);
         for fault in records {
             let (node, at) = places.find(&fault.path);
-            report.about(node, at, fault.path.clone(), &fault.message).maybe_help(fault.help.clone());
+            report
+                .about(node, at, fault.path.clone(), &fault.message)
+                .maybe_help(fault.help.clone());
         }
         report.finish()
     }
@@ -85,10 +91,18 @@ fn read(
     let mut root = crate::read_tree(text, DIRECTORY_BYTES_MAX, report)?;
     check_root(&root, report)?;
     expand(&mut root, base, look_up);
-    let schemas = [record_schema::<AccountSettings>(), record_schema::<UserSettings>(), record_schema::<KeySettings>()];
+    let schemas = [
+        record_schema::<AccountSettings>(),
+        record_schema::<UserSettings>(),
+        record_schema::<KeySettings>(),
+    ];
     let [account, user, key] = &schemas;
-    let mut reader =
-        Reader { report, account: Rule::root(account)?, user: Rule::root(user)?, key: Rule::root(key)? };
+    let mut reader = Reader {
+        report,
+        account: Rule::root(account)?,
+        user: Rule::root(user)?,
+        key: Rule::root(key)?,
+    };
     let mut directory = Directory::default();
     if let Value::Map(entries) = &mut root.value
         && let Some(accounts) = entries.iter_mut().find(|entry| &*entry.key == "accounts")
@@ -112,7 +126,11 @@ fn check_root(root: &Node, report: &mut Report<'_>) -> Option<()> {
         Some(version) if version.written() == Some("1") => {}
         Some(version) => {
             let shown = version.written().unwrap_or("this");
-            report.add(version.at, "version".into(), format!("{shown} is not a version that is read; 1 is"));
+            report.add(
+                version.at,
+                "version".into(),
+                format!("{shown} is not a version that is read; 1 is"),
+            );
             good = false;
         }
         None => {
@@ -122,7 +140,9 @@ fn check_root(root: &Node, report: &mut Report<'_>) -> Option<()> {
     }
     if !matches!(root.find("accounts").map(|node| &node.value), Some(Value::Map(_))) {
         let at = root.find("accounts").map_or(root.at, |node| node.at);
-        report.add(at, "accounts".into(), "expected a mapping").help("write `accounts: {}` if there are none");
+        report
+            .add(at, "accounts".into(), "expected a mapping")
+            .help("write `accounts: {}` if there are none");
         good = false;
     }
     for entry in entries {
@@ -174,21 +194,30 @@ impl<'r, 't> Reader<'r, 't> {
         if let Some(twin) = entry.twin {
             if twin < entry.at {
                 let message = format!("`{}` is here twice; first on line {}", entry.key, twin.line);
-                self.report.add(entry.at, path.to_string(), message).help("neither is served; remove one of the two");
+                self.report
+                    .add(entry.at, path.to_string(), message)
+                    .help("neither is served; remove one of the two");
             }
             return false;
         }
         let good = is_id(&entry.key);
         if !good {
             let help = "up to 128 visible ASCII characters";
-            self.report.add(entry.at, path.to_string(), format!("`{}` is no id", entry.key)).help(help);
+            self.report
+                .add(entry.at, path.to_string(), format!("`{}` is no id", entry.key))
+                .help(help);
         }
         good
     }
 
     /// Reads `node` by `rule` when it has no fault at all: a record with a typo in it might be one
     /// that never expires.
-    fn record<T: DeserializeOwned>(&mut self, node: &mut Node, rule: Rule<'_>, path: &Path<'_>) -> Option<T> {
+    fn record<T: DeserializeOwned>(
+        &mut self,
+        node: &mut Node,
+        rule: Rule<'_>,
+        path: &Path<'_>,
+    ) -> Option<T> {
         let before = self.report.len();
         check(node, rule, path, self.report);
         if self.report.len() > before {
@@ -208,7 +237,8 @@ impl<'r, 't> Reader<'r, 't> {
         let mut users = take(node, "users");
         let mut keys = take(node, "keys");
         let settings: Option<AccountSettings> = self.record(node, self.account, path);
-        let teams_are_good = settings.as_ref().is_none_or(|settings| self.teams(settings, node, path));
+        let teams_are_good =
+            settings.as_ref().is_none_or(|settings| self.teams(settings, node, path));
         let mut read_users = Vec::new();
         let mut read_keys = Vec::new();
         if let Some(entry) = users.as_mut().filter(|entry| !is_null(&entry.node)) {
@@ -229,9 +259,18 @@ impl<'r, 't> Reader<'r, 't> {
             teams: settings.teams.map(team_ids),
             live_max: settings.live_max,
             columns: lists(settings.columns),
-            team_columns: settings.team_columns.into_iter().map(|(team, columns)| (team, lists(columns))).collect(),
+            team_columns: settings
+                .team_columns
+                .into_iter()
+                .map(|(team, columns)| (team, lists(columns)))
+                .collect(),
             assistants: AssistantNames {
-                names: settings.assistants.names.into_iter().map(|(id, name)| (id, name.0)).collect(),
+                names: settings
+                    .assistants
+                    .names
+                    .into_iter()
+                    .map(|(id, name)| (id, name.0))
+                    .collect(),
                 fallback: settings.assistants.fallback.map(|name| name.0),
             },
             users: read_users,
@@ -245,7 +284,9 @@ impl<'r, 't> Reader<'r, 't> {
         if let Some(index) = bad {
             let teams = path.key("teams");
             let at = node.find("teams").map_or(node.at, |teams| teams.at);
-            self.report.add(at, teams.index(index).to_string(), "is no id of a team").help("visible ASCII characters");
+            self.report
+                .add(at, teams.index(index).to_string(), "is no id of a team")
+                .help("visible ASCII characters");
         }
         bad.is_none()
     }
@@ -277,7 +318,12 @@ impl<'r, 't> Reader<'r, 't> {
             },
             expires_at: settings.expires_at.map(|at| UnixMs(at.0)),
             revoked_at: settings.revoked_at.map(|at| UnixMs(at.0)),
-            allowed_ips: settings.allowed_ips.unwrap_or_default().into_iter().map(|network| network.0).collect(),
+            allowed_ips: settings
+                .allowed_ips
+                .unwrap_or_default()
+                .into_iter()
+                .map(|network| network.0)
+                .collect(),
             limits,
         })
     }
@@ -291,19 +337,31 @@ impl<'r, 't> Reader<'r, 't> {
         let shown = node.find("display").unwrap_or(node);
         self.report.secret(shown);
         self.report
-            .add(shown.at, path.key("display").to_string(), "looks like a whole key; a key's plain text never stands here")
+            .add(
+                shown.at,
+                path.key("display").to_string(),
+                "looks like a whole key; a key's plain text never stands here",
+            )
             .help("show its ends only, as in `avoca_ab12…9f0c`");
         None
     }
 
-    fn limits(&mut self, limits: &Named<crate::model::LimitSettings>, node: &Node, path: &Path<'_>) -> Option<Vec<Quota>> {
+    fn limits(
+        &mut self,
+        limits: &Named<crate::model::LimitSettings>,
+        node: &Node,
+        path: &Path<'_>,
+    ) -> Option<Vec<Quota>> {
         let place = path.key("limits");
         let mut quotas = Vec::new();
         for (name, settings) in limits.iter() {
             match quota(name, settings) {
                 Ok(quota) => quotas.push(quota),
                 Err(_) => {
-                    let at = node.find("limits").and_then(|limits| limits.find(name)).map_or(node.at, |limit| limit.at);
+                    let at = node
+                        .find("limits")
+                        .and_then(|limits| limits.find(name))
+                        .map_or(node.at, |limit| limit.at);
                     let message = "`kind: gcra` and `burst` belong together";
                     self.report.add(at, place.key(name).key("burst").to_string(), message);
                     return None;
@@ -349,68 +407,5 @@ fn data_scope(scope: RecordDataScope) -> DataScope {
         RecordDataScope::OrgNonPrivate => DataScope::OrgNonPrivate,
         RecordDataScope::OrgFull => DataScope::OrgFull,
         RecordDataScope::Legacy => DataScope::Legacy,
-    }
-}
-
-/// Where every account, user and key stands, by its path. Ids may have dots in them, so a path
-/// cannot be split; it is held against these.
-struct Places<'n> {
-    root: &'n Node,
-    records: HashMap<String, (&'n Node, Position)>,
-}
-
-impl<'n> Places<'n> {
-    fn of(root: &'n Node, report: &mut Report<'_>) -> Places<'n> {
-        let mut records = HashMap::new();
-        for account in members(root.find("accounts")) {
-            let path = format!("accounts.{}", account.key);
-            for section in ["users", "keys"] {
-                for record in members(account.node.find(section)) {
-                    if let Some(digest) = record.node.find("digest") {
-                        report.secret(digest);
-                    }
-                    records.insert(format!("{path}.{section}.{}", record.key), (&record.node, record.at));
-                }
-            }
-            records.insert(path, (&account.node, account.at));
-        }
-        Places { root, records }
-    }
-
-    /// The node that `path` leads to, or the last one on the way, and where to put the caret.
-    fn find(&self, path: &str) -> (&'n Node, Position) {
-        let ends = path.char_indices().rev().filter(|(_, c)| matches!(c, '.' | '[')).map(|(at, _)| at);
-        for end in std::iter::once(path.len()).chain(ends) {
-            if let Some((node, at)) = self.records.get(&path[..end]) {
-                return descend(node, *at, &path[end..]);
-            }
-        }
-        (self.root, self.root.at)
-    }
-}
-
-fn members(node: Option<&Node>) -> &[Entry] {
-    match node.map(|node| &node.value) {
-        Some(Value::Map(entries)) => entries,
-        _ => &[],
-    }
-}
-
-/// Follows `.key` and `[index]` as far as they lead; of keys with dots the longest that fits.
-fn descend<'n>(node: &'n Node, at: Position, rest: &str) -> (&'n Node, Position) {
-    if let Some(behind) = rest.strip_prefix('[')
-        && let Some((index, behind)) = behind.split_once(']')
-        && let Value::Seq(items) = &node.value
-        && let Some(item) = index.parse().ok().and_then(|index: usize| items.get(index))
-    {
-        return descend(item, item.at, behind);
-    }
-    let Some(behind) = rest.strip_prefix('.') else { return (node, at) };
-    let fits = |entry: &&Entry| {
-        behind.strip_prefix(&*entry.key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-    };
-    match members(Some(node)).iter().filter(fits).max_by_key(|entry| entry.key.len()) {
-        Some(entry) => descend(&entry.node, entry.node.at, &behind[entry.key.len()..]),
-        None => (node, at),
     }
 }

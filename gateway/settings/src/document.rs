@@ -2,8 +2,8 @@
 //!
 //! One derive drives both, so what an editor marks is what `check` refuses.
 
-use schemars::generate::SchemaSettings;
 use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde_json::Value as Json;
 
 use crate::model::GatewaySettings;
@@ -50,7 +50,11 @@ fn refuse_null_members(schema: &mut Json) {
         Json::Object(words) => {
             for (word, below) in words.iter_mut() {
                 if word == "properties" {
-                    below.as_object_mut().into_iter().flat_map(|all| all.values_mut()).for_each(without_null);
+                    below
+                        .as_object_mut()
+                        .into_iter()
+                        .flat_map(|all| all.values_mut())
+                        .for_each(without_null);
                 }
                 refuse_null_members(below);
             }

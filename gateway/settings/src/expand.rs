@@ -45,9 +45,7 @@ pub(crate) fn expand(node: &mut Node, directory: &Path, look_up: &dyn LookUp) {
                 Ok(Expanded { value, .. }) => {
                     Expansion::Done { written: std::mem::replace(text, value.into()) }
                 }
-                Err(error) => {
-                    Expansion::Failed { message: error.to_string(), help: error.help() }
-                }
+                Err(error) => Expansion::Failed { message: error.to_string(), help: error.help() },
             };
             node.expansion = Some(Box::new(outcome));
         }
@@ -60,7 +58,11 @@ struct Expanded {
     looked_up: bool,
 }
 
-fn expand_text(text: &str, directory: &Path, look_up: &dyn LookUp) -> Result<Expanded, ExpandError> {
+fn expand_text(
+    text: &str,
+    directory: &Path,
+    look_up: &dyn LookUp,
+) -> Result<Expanded, ExpandError> {
     let mut value = String::with_capacity(text.len());
     let mut looked_up = false;
     let mut rest = text;
@@ -100,7 +102,8 @@ fn look_up_one(
     }
     // As in shells, `:-` stands in for an empty variable too.
     let set = look_up.variable(name).filter(|value| default.is_none() || !value.is_empty());
-    set.or_else(|| default.map(String::from)).ok_or_else(|| ExpandError::Unset { name: name.into() })
+    set.or_else(|| default.map(String::from))
+        .ok_or_else(|| ExpandError::Unset { name: name.into() })
 }
 
 fn read_file(path: &str, directory: &Path, look_up: &dyn LookUp) -> Result<String, ExpandError> {
@@ -152,7 +155,8 @@ impl ExpandError {
                 Some(format!("set it, or give a default: `${{{name}:-default}}`"))
             }
             ExpandError::Name { .. } | ExpandError::Unclosed => Some(
-                "write `${NAME}`, `${NAME:-default}` or `${file:PATH}`; a literal `$` is `$$`".into(),
+                "write `${NAME}`, `${NAME:-default}` or `${file:PATH}`; a literal `$` is `$$`"
+                    .into(),
             ),
             ExpandError::File { .. } => {
                 Some("a relative path is relative to the file that names it".into())

@@ -34,9 +34,9 @@ pub use document::{schema, schema_text};
 pub use expand::LookUp;
 pub use report::Fault;
 pub use settings::{
-    AccessLog, Admin, AdminToken, Alphabet, Balance, ColumnNotes, Drain, Health, KeyForm, Listener, ListenerTls,
-    Permissions, ResourceNotes, Retries, Secret, Server, Settings, Store, Telemetry, Timeouts, Upstream,
-    UpstreamTls,
+    AccessLog, Admin, AdminToken, Alphabet, Balance, ColumnNotes, Drain, Health, KeyForm, Listener,
+    ListenerTls, Permissions, ResourceNotes, Retries, Secret, Server, Settings, Store, Telemetry,
+    Timeouts, Upstream, UpstreamTls,
 };
 
 use crate::check::Rule;
@@ -47,6 +47,9 @@ use crate::report::Report;
 
 /// Largest configuration that is read: 4 MiB.
 pub const SETTINGS_BYTES_MAX: usize = 4 << 20;
+
+/// Most faults that are shown of one configuration.
+const FAULTS_SHOWN_MAX: usize = 1_000;
 
 /// A configuration that stands.
 #[derive(Debug)]
@@ -65,7 +68,7 @@ pub struct Loaded {
 /// All faults and warnings in the order of the file, of which at least one is not a warning.
 pub fn load(text: &str, file: &Path, look_up: &dyn LookUp) -> Result<Loaded, Vec<Fault>> {
     let name = file.display().to_string();
-    let mut report = Report::new(&name, text);
+    let mut report = Report::new(&name, text).at_most(FAULTS_SHOWN_MAX);
     let directory = file.parent().unwrap_or(Path::new(""));
     match read(text, directory, look_up, &mut report) {
         Some((settings, rules)) => Ok(Loaded { settings, rules, warnings: report.finish() }),
@@ -103,7 +106,9 @@ fn read_tree(text: &str, bytes_max: usize, report: &mut Report<'_>) -> Option<No
     match text::parse(text, bytes_max) {
         Ok(root) => Some(root),
         Err(unreadable) => {
-            report.add(unreadable.at, unreadable.path, unreadable.message).maybe_help(unreadable.help);
+            report
+                .add(unreadable.at, unreadable.path, unreadable.message)
+                .maybe_help(unreadable.help);
             None
         }
     }

@@ -126,7 +126,10 @@ fn scalar_to_json(text: &str, kind: Kind) -> Json {
         Kind::Bool => Json::Bool(text == "true"),
         Kind::String => Json::String(text.into()),
         Kind::Number => {
-            let whole = text.parse::<u64>().map(Json::from).or_else(|_| text.parse::<i64>().map(Json::from));
+            let whole = text
+                .parse::<u64>()
+                .map(Json::from)
+                .or_else(|_| text.parse::<i64>().map(Json::from));
             let any = whole.or_else(|_| text.parse::<f64>().map(Json::from));
             any.unwrap_or_else(|_| Json::String(text.into()))
         }

@@ -6,12 +6,15 @@
 //! letters and digits, which is what keys look like. A value that a variable expanded to is never
 //! shown; its `${…}` is.
 //!
-//! Cost: linear in the faults; line starts are found once.
+//! Cost: linear in the faults.
+
+mod source;
 
 use std::collections::HashSet;
 use std::fmt;
 
 use crate::node::{Node, Path, Position, Value};
+use source::{Source, mask_keys, printable};
 
 /// One thing that is wrong with a file, with its place and remedy.
 ///
@@ -85,36 +88,58 @@ impl Draft {
 /// The faults of one file.
 #[derive(Debug)]
 pub(crate) struct Report<'a> {
-    lines: Lines<'a>,
+    source: Source<'a>,
     file: &'a str,
     drafts: Vec<Draft>,
     /// Paths that were reported already and taken out of the tree: what is missing there is no news.
     spoiled: HashSet<String>,
-    secrets: Vec<(Position, Position)>,
     discarded: Draft,
+    shown_max: usize,
+    /// Faults beyond `shown_max`.
+    more: usize,
 }
 
 impl<'a> Report<'a> {
     pub(crate) fn new(file: &'a str, text: &'a str) -> Report<'a> {
         Report {
-            lines: Lines::new(text),
+            source: Source::new(text),
             file,
             drafts: Vec::new(),
             spoiled: HashSet::new(),
-            secrets: Vec::new(),
             discarded: Draft::new(Position::START, String::new(), String::new()),
+            shown_max: usize::MAX,
+            more: 0,
         }
     }
 
+    /// Keeps no more than the first `shown_max` faults, and counts the others.
+    pub(crate) fn at_most(self, shown_max: usize) -> Report<'a> {
+        Report { shown_max, ..self }
+    }
+
     /// A fault at a place that the caller knows.
-    pub(crate) fn add(&mut self, at: Position, path: String, message: impl Into<String>) -> &mut Draft {
+    pub(crate) fn add(
+        &mut self,
+        at: Position,
+        path: String,
+        message: impl Into<String>,
+    ) -> &mut Draft {
+        if self.drafts.len() >= self.shown_max {
+            self.more += 1;
+            return &mut self.discarded;
+        }
         let path = if path.is_empty() { "document".into() } else { path };
         self.drafts.push(Draft::new(at, path, message.into()));
         self.drafts.last_mut().unwrap_or(&mut self.discarded)
     }
 
     /// A fault of the value at `path`, or of its absence.
-    pub(crate) fn at(&mut self, root: &Node, path: &Path<'_>, message: impl Into<String>) -> &mut Draft {
+    pub(crate) fn at(
+        &mut self,
+        root: &Node,
+        path: &Path<'_>,
+        message: impl Into<String>,
+    ) -> &mut Draft {
         let found = path.resolve(root);
         if !found.whole && self.is_spoiled(&found.text) {
             return &mut self.discarded;
@@ -126,14 +151,25 @@ impl<'a> Report<'a> {
     }
 
     /// A fault of a node, whatever is wrong with it.
-    pub(crate) fn about(&mut self, node: &Node, at: Position, path: String, message: &str) -> &mut Draft {
+    pub(crate) fn about(
+        &mut self,
+        node: &Node,
+        at: Position,
+        path: String,
+        message: &str,
+    ) -> &mut Draft {
         let draft = self.add(at, path, message);
         draft.hidden = expansion(node);
         draft
     }
 
     /// A fault of the key that ends `path`: a name, or what its section as a whole says.
-    pub(crate) fn at_key(&mut self, root: &Node, path: &Path<'_>, message: impl Into<String>) -> &mut Draft {
+    pub(crate) fn at_key(
+        &mut self,
+        root: &Node,
+        path: &Path<'_>,
+        message: impl Into<String>,
+    ) -> &mut Draft {
         let found = path.resolve(root);
         if !found.whole && self.is_spoiled(&found.text) {
             return &mut self.discarded;
@@ -156,13 +192,13 @@ impl<'a> Report<'a> {
         ends.chain([path.len()]).any(|end| self.spoiled.contains(&path[..end]))
     }
 
-    /// The text from `from` to `to` is never shown.
+    /// What stands at `node` is never shown.
     pub(crate) fn secret(&mut self, node: &Node) {
-        self.secrets.push((node.at, node.end));
+        self.source.hide(node.at, node.end);
     }
 
     pub(crate) fn has_faults(&self) -> bool {
-        self.drafts.iter().any(|draft| !draft.warning)
+        self.more > 0 || self.drafts.iter().any(|draft| !draft.warning)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -171,15 +207,22 @@ impl<'a> Report<'a> {
 
     /// All faults in the order of the file.
     pub(crate) fn finish(mut self) -> Vec<Fault> {
+        if self.more > 0 {
+            let message = format!("has {} more faults", self.more);
+            self.shown_max += 1;
+            self.add(Position::START, String::new(), message)
+                .help("mend those that are shown, and check again");
+        }
         self.drafts.sort_by_key(|draft| draft.at);
-        self.secrets.sort_unstable();
+        self.source.settle();
         let drafts = std::mem::take(&mut self.drafts);
         drafts.into_iter().map(|draft| self.render(draft)).collect()
     }
 
     fn render(&mut self, draft: Draft) -> Fault {
-        let (source, caret) = self.source(draft.at);
-        let shown = |text: &str| mask_keys(&printable(&without_values(text, draft.hidden.as_ref())));
+        let (source, caret) = self.source.show(draft.at);
+        let shown =
+            |text: &str| mask_keys(&printable(&without_values(text, draft.hidden.as_ref())));
         Fault {
             file: self.file.into(),
             line: draft.at.line,
@@ -192,140 +235,11 @@ impl<'a> Report<'a> {
             warning: draft.warning,
         }
     }
-
-    /// The part of the line around `at`, masked, and the caret's column in it.
-    fn source(&mut self, at: Position) -> (String, u32) {
-        let column = at.column as usize;
-        // What is left of the part that is shown is read too: a key must not be cut so short that
-        // it no longer looks like one.
-        let first = if column <= SHOWN_MAX { 1 } else { column - SHOWN_MAX / 2 };
-        let read_from = first.saturating_sub(MARGIN).max(1);
-        let rest = self.lines.from_column(at.line, read_from);
-        let read: String = rest.chars().take(first - read_from + SHOWN_MAX + MARGIN).collect();
-        let mut chars: Vec<char> = printable(&read).chars().collect();
-        self.mask_secrets(&mut chars, at.line, read_from);
-        mask_runs(&mut chars);
-        mask_userinfo(&mut chars);
-
-        let start = (first - read_from).min(chars.len());
-        let end = (start + SHOWN_MAX).min(chars.len());
-        let (front, back) = (if first > 1 { "…" } else { "" }, if end < chars.len() { "…" } else { "" });
-        let shown: String = chars[start..end].iter().collect();
-        let caret = column - first + 1 + front.chars().count();
-        (format!("{front}{shown}{back}"), caret as u32)
-    }
-
-    fn mask_secrets(&self, chars: &mut [char], line: u32, first_column: usize) {
-        let begin = Position { line, column: first_column as u32 };
-        let end = Position { line, column: (first_column + chars.len()) as u32 };
-        // Scalars do not overlap: sorted by their starts, they are sorted by their ends.
-        let behind = self.secrets.partition_point(|(from, _)| *from < end);
-        let reaching = self.secrets[..behind].iter().rev().take_while(|(_, to)| *to > begin);
-        for (from, to) in reaching {
-            let from = if *from > begin { from.column as usize - first_column } else { 0 };
-            let to = if to.line == line { to.column as usize - first_column } else { chars.len() };
-            let to = to.min(chars.len());
-            chars[from.min(to)..to].fill('*');
-        }
-    }
 }
 
 impl Draft {
     fn new(at: Position, path: String, message: String) -> Draft {
         Draft { at, path, message, help: None, warning: false, hidden: None }
-    }
-}
-
-/// Where each line starts; `\r\n`, `\n` and `\r` end one.
-#[derive(Debug)]
-struct Lines<'a> {
-    text: &'a str,
-    starts: Vec<usize>,
-    /// The last column that was looked for, and its offset: faults come in the order of the file,
-    /// so that a file of one long line is walked once.
-    cursor: (u32, usize, usize),
-}
-
-impl<'a> Lines<'a> {
-    fn new(text: &'a str) -> Lines<'a> {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let bytes = text.as_bytes();
-        let ends = |at: usize| match bytes[at] {
-            b'\n' => true,
-            b'\r' => bytes.get(at + 1) != Some(&b'\n'),
-            _ => false,
-        };
-        let behind = (0..bytes.len()).filter(|at| ends(*at)).map(|at| at + 1);
-        Lines { text, starts: std::iter::once(0).chain(behind).collect(), cursor: (0, 1, 0) }
-    }
-
-    /// What the line has from a column on.
-    fn from_column(&mut self, line: u32, column: usize) -> &'a str {
-        let index = (line as usize).saturating_sub(1);
-        let Some(start) = self.starts.get(index).copied() else { return "" };
-        let end = self.starts.get(index + 1).copied().unwrap_or(self.text.len());
-        let (known_line, known_column, known_offset) = self.cursor;
-        let (from_column, from_offset) =
-            if known_line == line && known_column <= column { (known_column, known_offset) } else { (1, start) };
-        let text = self.text[from_offset..end].trim_end_matches(['\n', '\r']);
-        let skip = text.char_indices().nth(column - from_column).map_or(text.len(), |(at, _)| at);
-        self.cursor = (line, column, from_offset + skip);
-        &text[skip..]
-    }
-}
-
-/// Longest part of a source line that is shown, in characters.
-const SHOWN_MAX: usize = 160;
-
-/// How far around the shown part keys are looked for.
-const MARGIN: usize = 512;
-
-/// Nothing that moves a cursor or turns a line around reaches a terminal. One character for one.
-fn printable(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-    text.chars()
-        .map(|c| match c {
-            '\t' => ' ',
-            c if c.is_control() || turns(c) => '·',
-            c => c,
-        })
-        .collect()
-}
-
-/// Shortest run of letters and digits that is taken for a key or a digest.
-const KEY_RUN: usize = 32;
-
-fn mask_runs(chars: &mut [char]) {
-    let mut start = 0;
-    for at in 0..=chars.len() {
-        if chars.get(at).is_some_and(char::is_ascii_alphanumeric) {
-            continue;
-        }
-        if at - start >= KEY_RUN {
-            chars[start..at].fill('*');
-        }
-        start = at + 1;
-    }
-}
-
-fn mask_keys(text: &str) -> String {
-    let mut chars: Vec<char> = text.chars().collect();
-    mask_runs(&mut chars);
-    mask_userinfo(&mut chars);
-    chars.into_iter().collect()
-}
-
-/// `scheme://user:password@host`: what stands between `//` and `@`.
-fn mask_userinfo(chars: &mut [char]) {
-    let mut from = 0;
-    while let Some(at) = chars[from..].windows(3).position(|three| three == [':', '/', '/']) {
-        let start = from + at + 3;
-        let ends = |c: &char| c.is_whitespace() || matches!(c, '/' | '"' | '\'' | ',' | '`');
-        let end = chars[start..].iter().position(ends).map_or(chars.len(), |len| start + len);
-        if let Some(len) = chars[start..end].iter().rposition(|c| *c == '@') {
-            chars[start..start + len].fill('*');
-        }
-        from = start;
     }
 }
 
@@ -344,7 +258,8 @@ fn without_values(text: &str, hidden: Option<&(String, String)>) -> String {
     let Some((value, written)) = hidden else { return text.into() };
     let mut quoted = false;
     let parts = text.split('`').map(|part| {
-        let reveals = quoted && !part.is_empty() && (value.contains(part) || part.contains(value.as_str()));
+        let reveals =
+            quoted && !part.is_empty() && (value.contains(part) || part.contains(value.as_str()));
         quoted = !quoted;
         if reveals { written } else { part }
     });
@@ -369,7 +284,10 @@ fn fold(word: &str) -> String {
 }
 
 /// `did you mean …?`, or all that is known when nothing is near and the list is short.
-pub(crate) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
+pub(crate) fn suggestion<'k>(
+    word: &str,
+    known: impl IntoIterator<Item = &'k str>,
+) -> Option<String> {
     let known: Vec<&str> = known.into_iter().collect();
     if let Some(near) = nearest(word, known.iter().copied()) {
         return Some(format!("did you mean `{near}`?"));

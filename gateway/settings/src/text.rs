@@ -66,18 +66,28 @@ pub(crate) fn parse(text: &str, bytes_max: usize) -> Result<Node, Unreadable> {
 }
 
 fn refuse_control_characters(text: &str) -> Result<(), Unreadable> {
-    let is_bad = |c: char| (c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{feff}' | '\u{e000}'..='\u{e003}');
-    let Some((offset, found)) = text.char_indices().find(|(offset, c)| is_bad(*c) && (*offset > 0 || *c != '\u{feff}'))
+    let is_bad = |c: char| {
+        (c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r'))
+            || matches!(c, '\u{feff}' | '\u{e000}'..='\u{e003}')
+    };
+    let Some((offset, found)) =
+        text.char_indices().find(|(offset, c)| is_bad(*c) && (*offset > 0 || *c != '\u{feff}'))
     else {
         return Ok(());
     };
     let at = position_of(text, offset);
     let message = format!("the character U+{:04X} cannot stand in a file", u32::from(found));
-    Err(Unreadable { at, path: String::new(), message, help: Some("write it as an escape in double quotes") })
+    Err(Unreadable {
+        at,
+        path: String::new(),
+        message,
+        help: Some("write it as an escape in double quotes"),
+    })
 }
 
 /// Stand-ins for `{ } [ ]` that belong to a word.
-const STAND_INS: [(char, char); 4] = [('{', '\u{e000}'), ('}', '\u{e001}'), ('[', '\u{e002}'), (']', '\u{e003}')];
+const STAND_INS: [(char, char); 4] =
+    [('{', '\u{e000}'), ('}', '\u{e001}'), ('[', '\u{e002}'), (']', '\u{e003}')];
 
 /// Swaps the brackets of `word{name}`, `${NAME:-default}` and `word[]`. A bracket that directly
 /// follows a word opens nothing in YAML, so no other meaning is lost.
@@ -88,8 +98,13 @@ fn hide_inner_brackets(text: &str) -> Cow<'_, str> {
     while let Some(at) = text[from..].find(['{', '[']).map(|at| from + at) {
         from = at + 1;
         let before = text[..at].chars().next_back();
-        let follows_word = before.is_some_and(|c| !c.is_whitespace() && !matches!(c, ',' | '[' | ']' | '{' | '}' | ':' | '"' | '\''));
-        let Some(length) = inner_length(&text[at..], before == Some('$')).filter(|_| follows_word) else { continue };
+        let follows_word = before.is_some_and(|c| {
+            !c.is_whitespace() && !matches!(c, ',' | '[' | ']' | '{' | '}' | ':' | '"' | '\'')
+        });
+        let Some(length) = inner_length(&text[at..], before == Some('$')).filter(|_| follows_word)
+        else {
+            continue;
+        };
         let end = at + length;
         hidden.push_str(&text[done..at]);
         for c in text[at..end].chars() {
@@ -123,7 +138,9 @@ fn restore_brackets(text: &str) -> Box<str> {
     if !text.contains(['\u{e000}', '\u{e001}', '\u{e002}', '\u{e003}']) {
         return text.into();
     }
-    let restore = |c| STAND_INS.iter().find(|(_, stand_in)| *stand_in == c).map_or(c, |(bracket, _)| *bracket);
+    let restore = |c| {
+        STAND_INS.iter().find(|(_, stand_in)| *stand_in == c).map_or(c, |(bracket, _)| *bracket)
+    };
     text.chars().map(restore).collect::<String>().into()
 }
 
@@ -146,8 +163,16 @@ fn position(marker: &Marker) -> Position {
 /// A collection that is still open.
 #[derive(Debug)]
 enum Open {
-    Seq { at: Position, items: Vec<Node> },
-    Map { at: Position, entries: Vec<Entry>, known: HashMap<Box<str>, usize>, key: Option<(Box<str>, Position)> },
+    Seq {
+        at: Position,
+        items: Vec<Node>,
+    },
+    Map {
+        at: Position,
+        entries: Vec<Entry>,
+        known: HashMap<Box<str>, usize>,
+        key: Option<(Box<str>, Position)>,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -164,7 +189,11 @@ impl Builder {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    return Err(self.refuse(at, "a second document starts; a file is one document", None));
+                    return Err(self.refuse(
+                        at,
+                        "a second document starts; a file is one document",
+                        None,
+                    ));
                 }
             }
             Event::Alias(_) | Event::UnresolvedAlias(_) => return Err(self.refuse_anchor(at)),
@@ -187,12 +216,21 @@ impl Builder {
         Ok(())
     }
 
-    fn refuse_properties(&self, at: Position, anchor: usize, tagged: bool) -> Result<(), Unreadable> {
+    fn refuse_properties(
+        &self,
+        at: Position,
+        anchor: usize,
+        tagged: bool,
+    ) -> Result<(), Unreadable> {
         if anchor != 0 {
             return Err(self.refuse_anchor(at));
         }
         if tagged {
-            return Err(self.refuse(at, "a tag (`!…`) stands here; tags are not read", Some("quote the value if it starts with `!`")));
+            return Err(self.refuse(
+                at,
+                "a tag (`!…`) stands here; tags are not read",
+                Some("quote the value if it starts with `!`"),
+            ));
         }
         Ok(())
     }
@@ -202,16 +240,31 @@ impl Builder {
         self.refuse(at, "anchors (`&…`) and aliases (`*…`) are not read", Some(help))
     }
 
-    fn refuse(&self, at: Position, message: impl Into<String>, help: Option<&'static str>) -> Unreadable {
+    fn refuse(
+        &self,
+        at: Position,
+        message: impl Into<String>,
+        help: Option<&'static str>,
+    ) -> Unreadable {
         Unreadable { at, path: self.path(), message: message.into(), help }
     }
 
-    fn scalar(&mut self, text: &str, style: ScalarStyle, at: Position, end: Position) -> Result<(), Unreadable> {
+    fn scalar(
+        &mut self,
+        text: &str,
+        style: ScalarStyle,
+        at: Position,
+        end: Position,
+    ) -> Result<(), Unreadable> {
         let text = &*restore_brackets(text);
         let plain = matches!(style, ScalarStyle::Plain);
         if let Some(Open::Map { key: key @ None, .. }) = self.open.last_mut() {
             if plain && text == "<<" {
-                return Err(self.refuse(at, "merge keys (`<<`) are not read", Some("write the members out")));
+                return Err(self.refuse(
+                    at,
+                    "merge keys (`<<`) are not read",
+                    Some("write the members out"),
+                ));
             }
             *key = Some((text.into(), at));
             return Ok(());
@@ -226,7 +279,11 @@ impl Builder {
             Open::Seq { at, .. } | Open::Map { at, .. } => *at,
         };
         if let Some(Open::Map { key: None, .. }) = self.open.last() {
-            return Err(self.refuse(at, "a list or mapping stands where a key should", Some("quote a value that starts with `{` or `[`")));
+            return Err(self.refuse(
+                at,
+                "a list or mapping stands where a key should",
+                Some("quote a value that starts with `{` or `[`"),
+            ));
         }
         if self.open.len() >= DEPTH_MAX {
             return Err(self.refuse(at, format!("nested deeper than {DEPTH_MAX} levels"), None));
@@ -295,4 +352,3 @@ impl Builder {
         Unreadable { at, path: self.path(), message: restore_brackets(&error.info()).into(), help }
     }
 }
-

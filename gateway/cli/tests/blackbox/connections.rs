@@ -76,7 +76,7 @@ fn http_1_0_is_505_on_filtered_routes() {
         let request = format!("GET {target} HTTP/1.0\r\nHost: a\r\nAuthorization: Bearer {}\r\n\r\n", key.text);
         let answer = connection.exchange(request);
         assert_eq!(answer.status, status, "{target}: {}", answer.text());
-        assert_eq!(answer.header("transfer-encoding"), None, "chunks mean nothing to it");
+        assert_eq!((answer.version.as_str(), answer.header("transfer-encoding")), ("HTTP/1.0", None), "{target}");
         assert!(connection.is_closed(), "{target}");
     }
     let chunked = [&CALLS.as_bytes()[..20], &CALLS.as_bytes()[20..]];

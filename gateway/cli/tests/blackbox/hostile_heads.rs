@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::samples::{CALLS, CONTACTS};
 use crate::support::answer::refusal;
-use crate::support::{Answer, Config, Directory, Gateway, Key, Upstream};
+use crate::support::{Answer, Config, Directory, Gateway, Key, Upstream, waiting};
 
 const SMUGGLED: &str = "GET /api/smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -200,10 +200,10 @@ fn a_slow_head_is_408() {
         connection.send("GET /api/calls HTTP/1.1\r\nHost: a\r\nX-Drip: ");
         if dripping {
             // Each byte resets a per-read timer; only a bound on the whole head ends this.
-            while began.elapsed() < Duration::from_millis(700) {
+            waiting::within(Duration::from_millis(700), || {
                 connection.send("x");
-                std::thread::sleep(Duration::from_millis(20));
-            }
+                None::<()>
+            });
         }
         let answer = connection.answer();
         assert_eq!(answer.verdict(), refusal(408, "request_timeout"), "dripping: {dripping}");

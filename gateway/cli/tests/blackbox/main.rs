@@ -9,5 +9,20 @@
 mod support;
 
 mod authentication;
+mod avoca;
+mod connections;
 mod credential_forms;
+mod data_scopes;
+mod failures;
+mod forwarding;
+mod hostile_heads;
+mod lifecycle;
+mod limits;
+mod observability;
+mod paths;
+mod query;
+mod reload;
 mod samples;
+mod scopes;
+mod stopping;
+mod teams;

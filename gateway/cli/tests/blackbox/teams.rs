@@ -183,7 +183,7 @@ fn the_list_of_teams_holds_the_keys_own() {
 fn rows_of_other_teams_are_hidden() {
     let body = r#"{"data":[{"call_id":"a","team_id":101,"is_private":false},{"call_id":"b","team_id":102,"is_private":false},
         {"call_id":"c","team_id":"101","is_private":false},{"call_id":"d","is_private":false},{"call_id":"e","team_id":null,"is_private":false},
-        {"call_id":"f","team_id":999,"is_private":false},{"call_id":"g","team_id":[101],"is_private":false}]}"#;
+        {"call_id":"f","team_id":999,"is_private":false},{"call_id":"g","team_id":[101],"is_private":false},{"call_id":"h","team_id":[101,999],"is_private":false},{"call_id":"i","team_id":{"id":101},"is_private":false}]}"#;
     let upstream = Upstream::answering(200, body);
     let one = key("one", json!([101])).with("data_scope", "org_full");
     let two = key("two", json!([101, 102]));
@@ -192,8 +192,8 @@ fn rows_of_other_teams_are_hidden() {
         let told = gateway.get("/api/calls").bearer(key).send().json();
         told["data"].as_array().unwrap().iter().map(|row| row["call_id"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(ids(&one), ["a", "c"]);
-    assert_eq!(ids(&two), ["a", "b", "c"]);
+    assert_eq!(ids(&one), ["a", "c", "g"]);
+    assert_eq!(ids(&two), ["a", "b", "c", "g"]);
 }
 
 /// Where no `teams` are configured, no header picks one and none is needed.

@@ -25,8 +25,8 @@ impl Key {
 
     /// Sets a member of the record; null takes it away.
     #[must_use]
-    pub(crate) fn with(mut self, member: &str, value: impl serde::Serialize) -> Key {
-        match serde_json::to_value(value).unwrap() {
+    pub(crate) fn with(mut self, member: &str, value: impl Into<Value>) -> Key {
+        match value.into() {
             Value::Null => self.record.remove(member),
             value => self.record.insert(member.into(), value),
         };
@@ -79,9 +79,9 @@ impl Directory {
 
     /// Sets a member of `acme`; null takes it away.
     #[must_use]
-    pub(crate) fn acme(mut self, member: &str, value: impl serde::Serialize) -> Directory {
+    pub(crate) fn acme(mut self, member: &str, value: impl Into<Value>) -> Directory {
         let record = self.accounts.iter_mut().find(|(id, _)| id == "acme").map(|(_, record)| record).unwrap();
-        match serde_json::to_value(value).unwrap() {
+        match value.into() {
             Value::Null => record.remove(member),
             value => record.insert(member.into(), value),
         };

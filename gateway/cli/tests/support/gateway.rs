@@ -245,16 +245,15 @@ impl Gateway {
         assert!(found.is_some(), "the files are not in force:\n{}", self.log.all().join("\n"));
     }
 
-    /// Writes files that must not come into force, and returns when that was reported. The answer
-    /// is the report.
-    pub(crate) fn reload_refused(&self, file: &str, text: &str) -> Value {
-        let failures = |log: &Lines| -> Vec<Value> {
-            log.json().into_iter().filter(|line| line["fields"]["message"] == "reload failed").collect()
-        };
-        let before = failures(&self.log).len();
+    /// Writes a file that must not come into force, and returns when the log says so and names `fault`.
+    pub(crate) fn reload_refused(&self, file: &str, text: &str, fault: &str) {
+        let before = self.log.all().len();
         self.write_file(file, text);
         self.signal("HUP");
-        waiting::until("the report of a refused reload", || failures(&self.log).get(before).cloned())
+        waiting::until(&format!("a refused reload that names {fault:?}"), || {
+            let lines = self.log.all();
+            lines[before..].iter().any(|line| line.contains("reload failed") && line.contains(fault)).then_some(())
+        });
     }
 
     /// Replaces a file of the folder at once.

@@ -42,8 +42,12 @@ impl Rewriter {
         if self.top.verbatim {
             self.output.range(piece, at, end);
         }
-        let node = self.find(&piece[at + 1..stop]);
-        self.member(node);
+        if self.top.node == NO_NODE {
+            self.unknown_member();
+        } else {
+            let node = self.find(&piece[at + 1..stop]);
+            self.member(node);
+        }
         if piece.get(end) != Some(&b':') {
             self.state = State::Colon;
             return Ok(end);
@@ -56,7 +60,6 @@ impl Rewriter {
         self.name.at = NameAt::Piece { from: at, to: ELSEWHERE };
         self.name.lexer.start();
         self.name.decoded.clear();
-        self.name.kept.clear();
         if self.top.verbatim {
             self.output.range(piece, at, at + 1);
         }
@@ -142,6 +145,13 @@ impl Rewriter {
         }
         self.colon = at;
         self.state = State::Value;
+    }
+
+    /// A member of an object of which nothing is known: it passes with the object.
+    #[inline]
+    fn unknown_member(&mut self) {
+        self.slot = if self.top.mode == Mode::Copy { Slot::COPY } else { Slot::HIDDEN };
+        self.name.at = NameAt::Nowhere;
     }
 
     /// Decides what the value of this member of the container at hand is treated as.

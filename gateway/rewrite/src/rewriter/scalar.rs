@@ -1,8 +1,8 @@
 //! Scalars: copied, muted, replaced, and told to the judge.
 
 use super::{Rewriter, State, Take};
-use crate::catalogue::Judged;
 use crate::error::Fault;
+use crate::facts::Judged;
 use crate::judge::Judgeable;
 use crate::lexer::{Literal, Step, Text};
 use crate::scan;
@@ -17,14 +17,13 @@ impl Rewriter {
         take: Take,
         judged: Judged,
     ) -> Result<usize, Fault> {
-        if piece[at] == b'"' && take == Take::Copy && judged.is_nothing() {
-            let stop = scan::string_stop(piece, at + 1);
-            if piece.get(stop) == Some(&b'"') {
-                // Whole in this piece and plain: nearly every string.
-                self.output.range(piece, at, stop + 1);
-                self.end_value();
-                return Ok(stop + 1);
-            }
+        if take == Take::Copy
+            && judged.is_nothing()
+            && let Some(end) = self.plain_scalar(piece, at)?
+        {
+            self.output.range(piece, at, end);
+            self.end_value();
+            return Ok(end);
         }
         self.scalar.take = take;
         self.scalar.judged = judged;
@@ -48,6 +47,30 @@ impl Rewriter {
                 self.literal(piece, at)
             }
         }
+    }
+
+    /// The end of a scalar that is whole in this piece and, if a string, without escapes: nearly
+    /// every one.
+    #[inline]
+    fn plain_scalar(&mut self, piece: &[u8], at: usize) -> Result<Option<usize>, Fault> {
+        let step = match piece[at] {
+            b'"' => {
+                let stop = scan::string_stop(piece, at + 1);
+                return Ok((piece.get(stop) == Some(&b'"')).then_some(stop + 1));
+            }
+            b'-' | b'0'..=b'9' => {
+                self.scalar.number.start();
+                self.scalar.number.run(piece, at)?
+            }
+            first => {
+                self.scalar.literal.start(first);
+                self.scalar.literal.run(piece, at)?
+            }
+        };
+        Ok(match step {
+            Step::Done(end) => Some(end),
+            Step::More => None,
+        })
     }
 
     /// Whether anybody asks for the scalar's text.

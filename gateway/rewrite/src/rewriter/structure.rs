@@ -1,6 +1,6 @@
 //! Brackets, commas, rows' edges, and what lies behind the document.
 
-use super::{ELSEWHERE, Frame, Mode, Rewriter, Slot, State};
+use super::{ELSEWHERE, Frame, Mode, NameAt, Rewriter, Slot, State};
 use crate::error::{Fault, Reason};
 use crate::scan;
 use crate::trie::NO_NODE;
@@ -27,7 +27,7 @@ impl Rewriter {
             start: self.base + at as u64,
             node: slot.node,
             mode: slot.mode,
-            nested: if is_object { 0 } else { (slot.nested + 1).min(2) },
+            nested: (slot.nested + 1).min(2),
             is_object,
             verbatim: match slot.mode {
                 Mode::Copy => true,
@@ -151,10 +151,19 @@ impl Rewriter {
         if self.top.verbatim || self.stack.is_empty() {
             return;
         }
-        if self.top.wrote {
+        let wrote = std::mem::replace(&mut self.top.wrote, true);
+        if let NameAt::Piece { from, to } = self.name.at
+            && self.top.is_object
+            && wrote
+            && self.comma.wrapping_add(1) == from
+            && to == self.colon
+        {
+            // All three side by side.
+            return self.output.range(piece, self.comma, to + 1);
+        }
+        if wrote {
             self.punctuation(piece, self.comma, b",");
         }
-        self.top.wrote = true;
         if self.top.is_object {
             self.write_name(piece);
             self.punctuation(piece, self.colon, b":");

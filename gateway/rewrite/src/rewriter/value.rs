@@ -1,8 +1,8 @@
 //! What becomes of a value, from its place and its first byte.
 
 use super::{Mode, Rewriter, Slot, Take};
-use crate::catalogue::{Facts, Judged};
 use crate::error::{Fault, Reason};
+use crate::facts::{Facts, Judged};
 use crate::path::Stop;
 use crate::trie::{NO_NODE, ROOT};
 

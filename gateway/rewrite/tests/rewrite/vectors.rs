@@ -3,6 +3,9 @@
 //! A file holds the body behind a first line: the rows' path, a blank, and the columns as
 //! [`Setting`] writes them. Each is compared with the oracle, in one piece and byte by byte.
 
+// The crate reads no files; this test's cases are files.
+#![allow(clippy::disallowed_methods)]
+
 use std::fs;
 use std::path::Path;
 

@@ -35,8 +35,14 @@ const SET_UPWARDS: [&str; 9] = [
 ];
 
 /// Would make an upstream answer a part of a body, or none, for another caller's columns.
-const PARTIAL: [&str; 6] =
-    ["range", "if-range", "if-none-match", "if-modified-since", "if-unmodified-since", "content-range"];
+const PARTIAL: [&str; 6] = [
+    "range",
+    "if-range",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "content-range",
+];
 
 /// The gateway's own words towards the client, and what no longer holds once a body was filtered.
 const SET_DOWNWARDS: [&str; 14] = [

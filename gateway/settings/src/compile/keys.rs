@@ -25,12 +25,18 @@ pub(super) fn key_form(settings: &KeysSettings, context: &mut Context<'_, '_>) -
     };
     if settings.body.length < least {
         let path = section.key("body");
-        let message = format!("{} is below the minimum of {least}, which is 128 random bits", settings.body.length);
+        let message = format!(
+            "{} is below the minimum of {least}, which is 128 random bits",
+            settings.body.length
+        );
         context.fault(&path.key("length"), message);
     }
     if settings.accept.contains(&CarrierSettings::Basic) && !settings.pair {
         context
-            .warning(&section.key("accept"), "`basic` carries KEY:SECRET, and new keys are not pairs")
+            .warning(
+                &section.key("accept"),
+                "`basic` carries KEY:SECRET, and new keys are not pairs",
+            )
             .help("set `pair: true`, or import pairs by their digest");
     }
     KeyForm {
@@ -71,7 +77,8 @@ pub(super) fn pepper(settings: &KeysSettings, context: &mut Context<'_, '_>) -> 
 pub(super) fn scopes(settings: &Named<String>, context: &mut Context<'_, '_>) -> ScopeTable {
     let section = Path::Root;
     let section = section.key("scopes");
-    let faults = match ScopeTable::new(settings.iter().map(|(scope, text)| (scope, text.as_str()))) {
+    let faults = match ScopeTable::new(settings.iter().map(|(scope, text)| (scope, text.as_str())))
+    {
         Ok(table) => return table,
         Err(faults) => faults,
     };
@@ -79,7 +86,9 @@ pub(super) fn scopes(settings: &Named<String>, context: &mut Context<'_, '_>) ->
     for (index, error) in &faults {
         let Some(name) = names.get(*index) else { continue };
         let help = match error {
-            ScopeError::Malformed { .. } => Some("for example `calls:read`: lower-case letters, digits, `_`, `.` and `-`"),
+            ScopeError::Malformed { .. } => {
+                Some("for example `calls:read`: lower-case letters, digits, `_`, `.` and `-`")
+            }
             ScopeError::Twice { .. } => Some("`read:calls` and `calls:read` are the same"),
             _ => None,
         };

@@ -8,8 +8,8 @@ use gateway_policy::DigestKind;
 
 use super::Context;
 use crate::model::{
-    AccessLogSettings, AdminSettings, DrainSettings, GatewaySettings, ListenerSettings, PermissionSettings,
-    StoreSettings, TelemetrySettings,
+    AccessLogSettings, AdminSettings, DrainSettings, GatewaySettings, ListenerSettings,
+    PermissionSettings, StoreSettings, TelemetrySettings,
 };
 use crate::node::Path;
 use crate::settings::{
@@ -24,7 +24,9 @@ pub(super) fn listeners(model: &GatewaySettings, context: &mut Context<'_, '_>) 
         let place = section.index(index);
         if listener.h2c && listener.tls.is_some() {
             let help = "with `tls`, HTTP/2 is served already; remove `h2c`";
-            context.fault(&place.key("h2c"), "is HTTP/2 without TLS, and this listener has TLS").help(help);
+            context
+                .fault(&place.key("h2c"), "is HTTP/2 without TLS, and this listener has TLS")
+                .help(help);
         }
     }
     model.listeners.iter().map(|settings| listener(settings, context.directory)).collect()
@@ -45,8 +47,10 @@ fn listener(settings: &ListenerSettings, directory: &FilePath) -> Listener {
 /// Two listeners at one address: the second would fail to start, or steal from the first.
 fn refuse_shared_addresses(model: &GatewaySettings, context: &mut Context<'_, '_>) {
     let root = Path::Root;
-    let (listeners, admin, telemetry) = (root.key("listeners"), root.key("admin"), root.key("telemetry"));
-    let items: Vec<Path<'_>> = (0..model.listeners.len()).map(|index| listeners.index(index)).collect();
+    let (listeners, admin, telemetry) =
+        (root.key("listeners"), root.key("admin"), root.key("telemetry"));
+    let items: Vec<Path<'_>> =
+        (0..model.listeners.len()).map(|index| listeners.index(index)).collect();
     let mut known: Vec<(SocketAddr, String)> = Vec::new();
     let all = items
         .iter()
@@ -86,10 +90,13 @@ pub(super) fn admin(settings: &AdminSettings, context: &mut Context<'_, '_>) -> 
         let digest = token.digest.0;
         if digest.kind() != DigestKind::Sha256 {
             let help = "put `sha256:` and the output of `printf %s \"$TOKEN\" | sha256sum` here";
-            context.fault(&place.key("digest"), "an admin token's digest is plain SHA-256").help(help);
+            context
+                .fault(&place.key("digest"), "an admin token's digest is plain SHA-256")
+                .help(help);
         }
         if let Some(other) = digests.insert(digest, name) {
-            context.fault(&place.key("digest"), format!("is the digest of the token `{other}` too"));
+            context
+                .fault(&place.key("digest"), format!("is the digest of the token `{other}` too"));
         }
         let may = |permission| token.permissions.contains(&permission);
         let permissions = Permissions {
@@ -118,7 +125,9 @@ pub(super) fn store(settings: &StoreSettings, directory: &FilePath) -> Store {
     match settings {
         StoreSettings { postgres: Some(address), .. } => Store::Postgres(address.clone()),
         StoreSettings { file: Some(file), .. } => Store::File(path(file)),
-        StoreSettings { sqlite, .. } => Store::Sqlite(path(sqlite.as_deref().unwrap_or("colonnade.db"))),
+        StoreSettings { sqlite, .. } => {
+            Store::Sqlite(path(sqlite.as_deref().unwrap_or("colonnade.db")))
+        }
     }
 }
 

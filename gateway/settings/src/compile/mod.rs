@@ -38,7 +38,11 @@ impl Context<'_, '_> {
     }
 
     /// A fault of the name at the end of `path`, or of its section as a whole.
-    pub(crate) fn fault_of_key(&mut self, path: &Path<'_>, message: impl Into<String>) -> &mut Draft {
+    pub(crate) fn fault_of_key(
+        &mut self,
+        path: &Path<'_>,
+        message: impl Into<String>,
+    ) -> &mut Draft {
         self.report.at_key(self.root, path, message)
     }
 

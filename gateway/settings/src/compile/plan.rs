@@ -28,11 +28,15 @@ pub(super) fn plans(
                 Ok(quota) => quotas.push(quota),
                 Err(BurstFault::Missing) => {
                     let help = "how many requests may come at once; 1 is evenly spread";
-                    context.fault(&place.key("burst"), "is missing; `kind: gcra` needs it").help(help);
+                    context
+                        .fault(&place.key("burst"), "is missing; `kind: gcra` needs it")
+                        .help(help);
                 }
                 Err(BurstFault::Idle) => {
                     let help = "set `kind: gcra`, or remove `burst`";
-                    context.fault(&place.key("burst"), "means something with `kind: gcra` only").help(help);
+                    context
+                        .fault(&place.key("burst"), "means something with `kind: gcra` only")
+                        .help(help);
                 }
             }
         }

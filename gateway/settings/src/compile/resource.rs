@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use gateway_policy::{Resource, RowVisibility};
 use gateway_rewrite::{
-    Catalogue, CatalogueError, CatalogueSpec, ColumnSpec, ColumnsSpec, Shown, Unmapped, VisibilitySpec,
+    Catalogue, CatalogueError, CatalogueSpec, ColumnSpec, ColumnsSpec, Shown, Unmapped,
+    VisibilitySpec,
 };
 
 use super::Context;
@@ -41,7 +42,10 @@ fn check(settings: &ResourceSettings, place: &Path<'_>, context: &mut Context<'_
         ColumnsSettings::All(_) => {
             if !settings.beside.is_empty() {
                 context
-                    .warning(&place.key("beside"), "has no effect: with `columns: all` the whole envelope passes")
+                    .warning(
+                        &place.key("beside"),
+                        "has no effect: with `columns: all` the whole envelope passes",
+                    )
                     .help("remove it");
             }
         }
@@ -66,7 +70,11 @@ fn check_column(column: Option<&ColumnSettings>, place: &Path<'_>, context: &mut
     }
     if column.personal && column.shown.is_none() && !column.always {
         let help = "say `shown: false`, or `shown: true` if that is meant";
-        context.report.at_key(context.root, place, "is personal and shown by default").warning().help(help);
+        context
+            .report
+            .at_key(context.root, place, "is personal and shown by default")
+            .warning()
+            .help(help);
     }
 }
 
@@ -94,7 +102,8 @@ fn resource(
     let ids = |wanted: &dyn Fn(&ColumnSettings) -> bool| -> Vec<_> {
         let ColumnsSettings::Listed(columns) = &settings.columns else { return Vec::new() };
         let default = ColumnSettings::default();
-        let wanted = columns.iter().filter(|(_, column)| wanted(column.as_ref().unwrap_or(&default)));
+        let wanted =
+            columns.iter().filter(|(_, column)| wanted(column.as_ref().unwrap_or(&default)));
         wanted.filter_map(|(path, _)| catalogue.column(path)).collect()
     };
     let defaults = match settings.columns {
@@ -130,7 +139,9 @@ fn columns_spec(settings: &ResourceSettings) -> ColumnsSpec {
 }
 
 fn visibility_spec(settings: Option<&VisibilitySettings>) -> VisibilitySpec {
-    let Some(VisibilitySettings::Columns(columns)) = settings else { return VisibilitySpec::default() };
+    let Some(VisibilitySettings::Columns(columns)) = settings else {
+        return VisibilitySpec::default();
+    };
     VisibilitySpec {
         private: columns.private.clone(),
         owner: columns.owner.as_ref().map(|owner| owner.as_slice().to_vec()).unwrap_or_default(),
@@ -139,11 +150,19 @@ fn visibility_spec(settings: Option<&VisibilitySettings>) -> VisibilitySpec {
 }
 
 /// Finds the place that a catalogue's fault speaks of.
-fn report(error: &CatalogueError, spec: &CatalogueSpec, place: &Path<'_>, context: &mut Context<'_, '_>) {
-    let (columns, assistants, visibility) = (place.key("columns"), place.key("assistants"), place.key("visibility"));
+fn report(
+    error: &CatalogueError,
+    spec: &CatalogueSpec,
+    place: &Path<'_>,
+    context: &mut Context<'_, '_>,
+) {
+    let (columns, assistants, visibility) =
+        (place.key("columns"), place.key("assistants"), place.key("visibility"));
     let path = match error {
         CatalogueError::EmptyPath => "",
-        CatalogueError::EmptySegment { path } | CatalogueError::Brackets { path } | CatalogueError::Duplicate { path } => path,
+        CatalogueError::EmptySegment { path }
+        | CatalogueError::Brackets { path }
+        | CatalogueError::Duplicate { path } => path,
         CatalogueError::WholeAndMember { member, .. } => member,
         CatalogueError::TooMany { .. } => {
             context.fault_of_key(&columns, error.to_string());

@@ -1,10 +1,12 @@
 //! Routes: what their words mean together with the tables they name.
 
+mod matched;
+
 use std::sync::Arc;
 
 use gateway_policy::{
-    Pattern, QueryRule, Reserved, ResourceId, Route, RouteId, RouteTable, ScopeError, ScopeRule, ScopeTable,
-    TeamRule, UpstreamId,
+    Pattern, QueryRule, Reserved, ResourceId, Route, RouteId, RouteTable, ScopeError, ScopeRule,
+    ScopeTable, TeamRule, UpstreamId,
 };
 use gateway_rewrite::{Shape, ShapeError};
 use http::{HeaderName, Method};
@@ -12,8 +14,8 @@ use http::{HeaderName, Method};
 use super::{Context, headers};
 use crate::model::scalar::HeaderText;
 use crate::model::{
-    ColumnsSettings, GatewaySettings, ReachSettings, ResourceSettings, RouteErrorsSettings, RouteSettings,
-    TeamRuleSettings, VisibilitySettings,
+    ColumnsSettings, GatewaySettings, ReachSettings, ResourceSettings, RouteErrorsSettings,
+    RouteSettings, TeamRuleSettings, VisibilitySettings,
 };
 use crate::node::Path;
 use crate::report::{nearest, suggestion};
@@ -24,16 +26,6 @@ pub(super) struct Tables<'m> {
     pub(super) scopes: &'m ScopeTable,
     pub(super) reserved: &'m Reserved,
 }
-
-const METHODS: [Method; 7] = [
-    Method::GET,
-    Method::HEAD,
-    Method::POST,
-    Method::PUT,
-    Method::PATCH,
-    Method::DELETE,
-    Method::OPTIONS,
-];
 
 /// Compiles all routes. `None` when they cannot even be put into a table; then there are faults.
 pub(super) fn routes(tables: &Tables<'_>, context: &mut Context<'_, '_>) -> Option<RouteTable> {
@@ -59,7 +51,8 @@ pub(super) fn routes(tables: &Tables<'_>, context: &mut Context<'_, '_>) -> Opti
         Err(conflicts) => conflicts,
     };
     for conflict in conflicts {
-        let (Some(first), Some(second)) = (places.get(conflict.first), places.get(conflict.second)) else {
+        let (Some(first), Some(second)) = (places.get(conflict.first), places.get(conflict.second))
+        else {
             continue;
         };
         let (first, second) = (section.index(*first), section.index(*second));
@@ -70,7 +63,9 @@ pub(super) fn routes(tables: &Tables<'_>, context: &mut Context<'_, '_>) -> Opti
             other.deepest.written().unwrap_or_default(),
             other.deepest.at.line
         );
-        context.fault(&second.key("match"), message).help("a method and a pattern belong to one route");
+        context
+            .fault(&second.key("match"), message)
+            .help("a method and a pattern belong to one route");
     }
     None
 }
@@ -92,11 +87,20 @@ impl Reader<'_> {
         let shape = resource.and_then(|(_, resource)| self.shape(resource, context));
         let query = self.query(resource.map(|(_, resource)| resource), context);
         let team = self.team(matched.as_ref().map(|(_, pattern)| pattern), context);
-        let account_param = self.account_param(matched.as_ref().map(|(_, pattern)| pattern), context);
-        let forward_headers =
-            self.headers("forward_headers", &self.settings.forward_headers, headers::refused_upwards, context);
-        let return_headers =
-            self.headers("return_headers", &self.settings.return_headers, headers::refused_downwards, context);
+        let account_param =
+            self.account_param(matched.as_ref().map(|(_, pattern)| pattern), context);
+        let forward_headers = self.headers(
+            "forward_headers",
+            &self.settings.forward_headers,
+            headers::refused_upwards,
+            context,
+        );
+        let return_headers = self.headers(
+            "return_headers",
+            &self.settings.return_headers,
+            headers::refused_downwards,
+            context,
+        );
         let (methods, pattern) = matched?;
         Some(Route {
             id: RouteId(u16::try_from(index).unwrap_or(u16::MAX)),
@@ -117,63 +121,6 @@ impl Reader<'_> {
         })
     }
 
-    /// `METHOD[|METHOD] /pattern`.
-    fn matched(&self, context: &mut Context<'_, '_>) -> Option<(Vec<Method>, Pattern)> {
-        let place = self.place.key("match");
-        let text = self.settings.pattern.as_deref()?;
-        let Some((methods, pattern)) = text.split_once(' ') else {
-            let help = "for example `GET /api/calls` or `GET|POST /api/contacts`";
-            context.fault(&place, format!("`{text}` has no method and path")).help(help);
-            return None;
-        };
-        let methods = self.methods(methods, &place, context);
-        let pattern = match Pattern::parse(pattern) {
-            Ok(pattern) => {
-                self.refuse_reserved(&pattern, &place, context);
-                Some(pattern)
-            }
-            Err(error) => {
-                context.fault(&place, error.to_string());
-                None
-            }
-        };
-        Some((methods?, pattern?))
-    }
-
-    fn methods(&self, text: &str, place: &Path<'_>, context: &mut Context<'_, '_>) -> Option<Vec<Method>> {
-        let mut methods = Vec::new();
-        for word in text.split('|') {
-            let Some(method) = METHODS.into_iter().find(|method| method.as_str() == word) else {
-                let known = METHODS.each_ref().map(Method::as_str);
-                let help = nearest(word, known).map(|near| format!("did you mean `{near}`?"));
-                let help = help.unwrap_or_else(|| format!("known here: {}; several are joined by `|`", known.join(", ")));
-                context.fault(place, format!("`{word}` is no method")).help(help);
-                return None;
-            };
-            if methods.contains(&method) {
-                context.fault(place, format!("`{method}` is there twice"));
-                return None;
-            }
-            methods.push(method);
-        }
-        Some(methods)
-    }
-
-    fn refuse_reserved(&self, pattern: &Pattern, place: &Path<'_>, context: &mut Context<'_, '_>) {
-        let Reserved { key, docs } = self.tables.reserved;
-        let path = pattern.as_str();
-        let below_docs = |docs: &str| path.strip_prefix(docs).is_some_and(|rest| matches!(rest, "" | "/openapi.json"));
-        let name = if key.as_deref() == Some(path) {
-            "key"
-        } else if docs.as_deref().is_some_and(below_docs) {
-            "docs"
-        } else {
-            return;
-        };
-        let help = format!("move it with `reserved: {{ {name}: … }}`, or switch it `off`");
-        context.fault(place, format!("`{path}` is answered by the gateway itself")).help(help);
-    }
-
     fn upstream(&self, context: &mut Context<'_, '_>) -> Option<UpstreamId> {
         let name = self.settings.upstream.as_deref()?;
         let names = self.tables.model.upstreams.names();
@@ -184,7 +131,8 @@ impl Reader<'_> {
     fn resource(&self, context: &mut Context<'_, '_>) -> Option<(ResourceId, &ResourceSettings)> {
         let name = self.settings.resource.as_deref()?;
         let resources = &self.tables.model.resources;
-        let index = context.find_name(&self.place.key("resource"), "resources", name, resources.names())?;
+        let index =
+            context.find_name(&self.place.key("resource"), "resources", name, resources.names())?;
         let (_, resource) = resources.iter().nth(index)?;
         Some((ResourceId(u16::try_from(index).unwrap_or(u16::MAX)), resource))
     }
@@ -222,16 +170,20 @@ impl Reader<'_> {
     fn refuse_half_a_scope(&self, text: &str, context: &mut Context<'_, '_>) {
         let is_declared = |action: &str| {
             let scope = format!("{text}:{action}");
-            self.tables.scopes.find(&scope).is_ok() || context.report.is_spoiled(&format!("scopes.{scope}"))
+            self.tables.scopes.find(&scope).is_ok()
+                || context.report.is_spoiled(&format!("scopes.{scope}"))
         };
         if text.contains(':') || is_declared("manage") {
             return;
         }
-        let Some((missing, there)) = [("read", "write"), ("write", "read")].into_iter().find(|(one, _)| !is_declared(one))
+        let Some((missing, there)) =
+            [("read", "write"), ("write", "read")].into_iter().find(|(one, _)| !is_declared(one))
         else {
             return;
         };
-        let message = format!("`{text}` stands for its `read` and `write`, and `{text}:{missing}` is not declared");
+        let message = format!(
+            "`{text}` stands for its `read` and `write`, and `{text}:{missing}` is not declared"
+        );
         let help = format!("declare it under `scopes`, or write `{text}:{there}`");
         context.fault(&self.place.key("scope"), message).help(help);
     }
@@ -246,7 +198,8 @@ impl Reader<'_> {
             Some(rows) => rows,
             None if all && !reads_rows => "$",
             None => {
-                let help = "where the rows are: `data[]`, `data`, `[]`, `$`, or deeper, `result.items[]`";
+                let help =
+                    "where the rows are: `data[]`, `data`, `[]`, `$`, or deeper, `result.items[]`";
                 context.fault(&place, "is missing").help(help);
                 return None;
             }
@@ -284,10 +237,17 @@ impl Reader<'_> {
         None
     }
 
-    fn query(&self, resource: Option<&ResourceSettings>, context: &mut Context<'_, '_>) -> QueryRule {
-        let boxed = |names: &[String]| names.iter().map(|name| name.as_str().into()).collect::<Vec<Box<str>>>();
+    fn query(
+        &self,
+        resource: Option<&ResourceSettings>,
+        context: &mut Context<'_, '_>,
+    ) -> QueryRule {
+        let boxed = |names: &[String]| {
+            names.iter().map(|name| name.as_str().into()).collect::<Vec<Box<str>>>()
+        };
         let Some(names) = &self.settings.query else {
-            let filtered = resource.is_some_and(|resource| matches!(resource.columns, ColumnsSettings::Listed(_)));
+            let filtered = resource
+                .is_some_and(|resource| matches!(resource.columns, ColumnsSettings::Listed(_)));
             let query = self.place.key("query");
             if filtered && !context.report.is_spoiled(&query.resolve(context.root).text) {
                 context
@@ -296,21 +256,28 @@ impl Reader<'_> {
                     .warning()
                     .help("list them with `query: [limit, offset]`; without it the gateway guesses which ones name columns");
             }
-            let columns = self.settings.query_columns.as_ref().unwrap_or(&self.tables.model.query_columns);
+            let columns =
+                self.settings.query_columns.as_ref().unwrap_or(&self.tables.model.query_columns);
             return QueryRule::Guard { columns: boxed(columns) };
         };
         let place = self.place.key("query");
         for (index, name) in names.iter().enumerate() {
             // Names are compared with what was sent, byte for byte.
-            let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'&' | b';' | b'=' | b'#' | b'"' | b'<' | b'>');
+            let plain = |b: u8| {
+                b.is_ascii_graphic() && !matches!(b, b'&' | b';' | b'=' | b'#' | b'"' | b'<' | b'>')
+            };
             if name.is_empty() || !name.bytes().all(plain) {
                 let help = "as it is sent: visible ASCII without `&`, `;`, `=` and `#`";
-                context.fault(&place.index(index), format!("`{name}` is no name of a parameter")).help(help);
+                context
+                    .fault(&place.index(index), format!("`{name}` is no name of a parameter"))
+                    .help(help);
             }
         }
         if self.settings.query_columns.is_some() {
             let help = "remove one of the two";
-            context.fault(&self.place.key("query_columns"), "has no effect beside `query`").help(help);
+            context
+                .fault(&self.place.key("query_columns"), "has no effect beside `query`")
+                .help(help);
         }
         let mut names = boxed(names);
         // A route that takes a team takes the parameter that names it.
@@ -340,13 +307,21 @@ impl Reader<'_> {
                 let help = "say where a request names its team, for example `teams: { header: x-team-id }`";
                 context.fault(&place, "needs `teams`, which is not set").help(help);
             }
-            Some(teams) if rule == TeamRule::Required && teams.header.is_none() && teams.query.is_none() => {
+            Some(teams)
+                if rule == TeamRule::Required
+                    && teams.header.is_none()
+                    && teams.query.is_none() =>
+            {
                 let param = teams.param.as_deref().unwrap_or_default();
                 if let Some(pattern) = pattern
                     && !pattern.params().any(|known| known == param)
                 {
-                    let message = format!("the pattern has no `{{{param}}}`, the one place where a team may be named");
-                    context.fault(&place, message).help("name it in the pattern, or set `teams.header`");
+                    let message = format!(
+                        "the pattern has no `{{{param}}}`, the one place where a team may be named"
+                    );
+                    context
+                        .fault(&place, message)
+                        .help("name it in the pattern, or set `teams.header`");
                 }
             }
             _ => {}
@@ -354,15 +329,22 @@ impl Reader<'_> {
         rule
     }
 
-    fn account_param(&self, pattern: Option<&Pattern>, context: &mut Context<'_, '_>) -> Option<Box<str>> {
+    fn account_param(
+        &self,
+        pattern: Option<&Pattern>,
+        context: &mut Context<'_, '_>,
+    ) -> Option<Box<str>> {
         let param = &self.settings.account.as_ref()?.param;
         if let Some(pattern) = pattern
             && !pattern.params().any(|known| known == param)
         {
             let place = self.place.key("account");
             let help = suggestion(param, pattern.params());
-            let help = help.unwrap_or_else(|| format!("write `{{{param}}}` where the account's id stands"));
-            context.fault(&place.key("param"), format!("the pattern has no parameter `{param}`")).help(help);
+            let help = help
+                .unwrap_or_else(|| format!("write `{{{param}}}` where the account's id stands"));
+            context
+                .fault(&place.key("param"), format!("the pattern has no parameter `{param}`"))
+                .help(help);
         }
         Some(param.as_str().into())
     }

@@ -5,7 +5,7 @@ use std::path::Path as FilePath;
 use gateway_policy::Target;
 
 use super::Context;
-use crate::model::scalar::is_host_name;
+use crate::model::format::is_host_name;
 use crate::model::{BalanceSettings, Named, ServerSettings, UpstreamSettings};
 use crate::node::Path;
 use crate::settings::{Balance, Health, Retries, Server, Timeouts, Upstream, UpstreamTls};
@@ -37,7 +37,8 @@ fn check(settings: &UpstreamSettings, place: &Path<'_>, context: &mut Context<'_
     if let Some(host) = &settings.host
         && !is_authority(host)
     {
-        let help = "a host and, where it is needed, a port: `calls.internal` or `calls.internal:8443`";
+        let help =
+            "a host and, where it is needed, a port: `calls.internal` or `calls.internal:8443`";
         context.fault(&place.key("host"), format!("`{host}` is no host")).help(help);
     }
     if let Some(tls) = &settings.tls
@@ -50,8 +51,10 @@ fn check(settings: &UpstreamSettings, place: &Path<'_>, context: &mut Context<'_
     let timeouts = &settings.timeouts;
     if timeouts.total.0 < timeouts.first_byte.0 || timeouts.total.0 < timeouts.connect.0 {
         let path = place.key("timeouts");
-        context
-            .warning(&path.key("total"), "is shorter than `connect` or `first_byte`, which can never be reached");
+        context.warning(
+            &path.key("total"),
+            "is shorter than `connect` or `first_byte`, which can never be reached",
+        );
     }
 }
 
@@ -81,7 +84,10 @@ fn upstream(name: &str, settings: &UpstreamSettings, directory: &FilePath) -> Up
             unhealthy_after: health.unhealthy_after,
             healthy_after: health.healthy_after,
         }),
-        retries: Retries { max: settings.retries.max, budget_percent: settings.retries.budget_percent },
+        retries: Retries {
+            max: settings.retries.max,
+            budget_percent: settings.retries.budget_percent,
+        },
         connections_max: settings.connections_max,
         host: settings.host.clone(),
         tls: settings.tls.as_ref().map(|tls| UpstreamTls {

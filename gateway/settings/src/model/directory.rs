@@ -105,7 +105,9 @@ pub(crate) struct KeySettings {
 
 /// At least one limit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct Limits(#[schemars(extend("minProperties" = 1, "maxProperties" = 4))] pub(crate) Named<LimitSettings>);
+pub(crate) struct Limits(
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 4))] pub(crate) Named<LimitSettings>,
+);
 
 /// The teams a key reaches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

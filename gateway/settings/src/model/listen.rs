@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Named;
-use super::scalar::{DigestText, Duration, ListenAddress, Network, Secret, postgres_schema, redis_schema};
+use super::scalar::{
+    DigestText, Duration, ListenAddress, Network, Secret, postgres_schema, redis_schema,
+};
 
 fn local(port: u16) -> ListenAddress {
     ListenAddress(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
@@ -29,7 +31,12 @@ pub(crate) struct ListenerSettings {
 
 impl Default for ListenerSettings {
     fn default() -> Self {
-        ListenerSettings { address: local(8080), tls: None, trusted_proxies: Vec::new(), h2c: false }
+        ListenerSettings {
+            address: local(8080),
+            tls: None,
+            trusted_proxies: Vec::new(),
+            h2c: false,
+        }
     }
 }
 

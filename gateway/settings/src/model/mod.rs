@@ -5,6 +5,7 @@
 //! `compile`.
 
 pub(crate) mod directory;
+pub(crate) mod format;
 mod keys;
 mod listen;
 mod named;
@@ -16,18 +17,22 @@ mod upstream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use keys::{AlphabetSettings, CarrierSettings, DataScopeSettings, KeysSettings, LimitKind, LimitSettings, PlanSettings};
+pub(crate) use keys::{
+    AlphabetSettings, CarrierSettings, DataScopeSettings, KeysSettings, LimitKind, LimitSettings,
+    PlanSettings,
+};
 pub(crate) use listen::{
-    AccessLogSettings, AdminSettings, ClusterSettings, DrainSettings, ListenerSettings, PermissionSettings,
-    StoreSettings, TelemetrySettings,
+    AccessLogSettings, AdminSettings, ClusterSettings, DrainSettings, ListenerSettings,
+    PermissionSettings, StoreSettings, TelemetrySettings,
 };
 pub(crate) use named::Named;
 pub(crate) use resource::{
-    AllWord, ColumnSettings, ColumnsSettings, ResourceSettings, UnmappedSettings, VisibilitySettings,
+    AllWord, ColumnSettings, ColumnsSettings, ResourceSettings, UnmappedSettings,
+    VisibilitySettings,
 };
 pub(crate) use route::{
-    BoundsSettings, ErrorStyleSettings, ErrorsSettings, ReachSettings, ReservedSettings, RouteErrorsSettings,
-    RouteSettings, TeamRuleSettings, TeamsSettings,
+    BoundsSettings, ErrorStyleSettings, ErrorsSettings, ReachSettings, ReservedSettings,
+    RouteErrorsSettings, RouteSettings, TeamRuleSettings, TeamsSettings,
 };
 pub(crate) use upstream::{BalanceSettings, ServerSettings, UpstreamSettings};
 

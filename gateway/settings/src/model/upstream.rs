@@ -129,7 +129,12 @@ pub(crate) struct HealthSettings {
 
 impl Default for HealthSettings {
     fn default() -> Self {
-        HealthSettings { path: "/healthz".into(), interval: Duration(5_000), unhealthy_after: 3, healthy_after: 2 }
+        HealthSettings {
+            path: "/healthz".into(),
+            interval: Duration(5_000),
+            unhealthy_after: 3,
+            healthy_after: 2,
+        }
     }
 }
 
