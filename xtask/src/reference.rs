@@ -13,7 +13,9 @@ use serde_json::{Map, Value};
 /// Deeper than any configuration; ends the walk of a schema that holds itself.
 const DEPTH_MAX: usize = 12;
 /// A longer default is shown by its members.
-const DEFAULT_CHARS_MAX: usize = 60;
+const DEFAULT_CHARS_MAX: usize = 80;
+/// In the place of a default.
+const REQUIRED: &str = "required";
 
 const INTRODUCTION: &str = "\
 # Configuration reference
@@ -38,16 +40,32 @@ pub(crate) fn markdown(schema: &Value) -> Result<String> {
         let _ = write!(out, "\n## `{name}`\n\n{}\n", page.description(property));
         let mut rows = Vec::new();
         page.rows(name, property, is_required(schema, name), 0, &mut rows);
-        out.push_str("\n| key | value | default | meaning |\n| --- | --- | --- | --- |\n");
-        for row in rows {
-            let _ = writeln!(
-                out,
-                "| `{}` | {} | {} | {} |",
-                row.key, row.value, row.default, row.meaning
-            );
-        }
+        out.push_str(&section(&rows));
     }
     Ok(out)
+}
+
+/// The first row is the section's own key. It is told above already, unless nothing is below it.
+fn section(rows: &[Row]) -> String {
+    let mut out = String::new();
+    match rows {
+        [] => {}
+        [own] => {
+            let default = match own.default.as_str() {
+                "" => String::new(),
+                REQUIRED => " Required.".to_owned(),
+                default => format!(" Default: {default}."),
+            };
+            let _ = writeln!(out, "\nValue: {}.{default}", own.value);
+        }
+        [_, below @ ..] => {
+            out.push_str("\n| key | value | default | meaning |\n| --- | --- | --- | --- |\n");
+            for Row { key, value, default, meaning } in below {
+                let _ = writeln!(out, "| `{key}` | {value} | {default} | {meaning} |");
+            }
+        }
+    }
+    out
 }
 
 struct Row {
@@ -195,7 +213,7 @@ impl<'a> Page<'a> {
     fn default_cell(&self, schema: &'a Value, required: bool) -> String {
         let default = schema.get("default").or_else(|| self.resolved(schema).get("default"));
         match default {
-            None | Some(Value::Null) if required => "required".into(),
+            None | Some(Value::Null) if required => REQUIRED.into(),
             None | Some(Value::Null) => String::new(),
             Some(Value::Object(members)) if !members.is_empty() => String::new(),
             Some(default) => {
@@ -229,6 +247,7 @@ fn scalar(schema: &Value, kinds: &[&str]) -> String {
     let noun = form.map_or_else(|| kinds.join(" or "), |form| form.replace('-', " "));
     let bound = |names: [&str; 2]| names.iter().find_map(|name| schema.get(*name)).map(plain);
     match (bound(["x-minimum", "minimum"]), bound(["x-maximum", "maximum"])) {
+        (Some(least), Some(most)) if least == most => format!("{noun} {least}"),
         (Some(least), Some(most)) => format!("{noun}, {least} to {most}"),
         (Some(least), None) if least != "0" => format!("{noun}, at least {least}"),
         (None, Some(most)) => format!("{noun}, at most {most}"),
@@ -295,27 +314,31 @@ mod tests {
         for (property, row) in [
             (
                 number(json!({"minimum": 1, "maximum": 9, "default": 3})),
-                "| `x` | integer, 1 to 9 | `3` | How many. |",
+                "| `a.x` | integer, 1 to 9 | `3` | How many. |",
             ),
-            (number(json!({"format": "uint32", "minimum": 0})), "| `x` | integer |  | How many. |"),
+            (
+                number(json!({"format": "uint32", "minimum": 0})),
+                "| `a.x` | integer |  | How many. |",
+            ),
             (
                 json!({"type": "string", "format": "duration", "x-minimum": "1ms"}),
-                "| `x` | duration, at least 1ms |  |  |",
+                "| `a.x` | duration, at least 1ms |  |  |",
             ),
-            (json!({"type": ["string", "null"], "default": null}), "| `x` | string |  |  |"),
-            (json!({"enum": ["a|b", "c"], "default": "c"}), "| `x` | `a\\|b` or `c` | `c` |  |"),
+            (json!({"type": ["string", "null"], "default": null}), "| `a.x` | string |  |  |"),
+            (json!({"enum": ["a|b", "c"], "default": "c"}), "| `a.x` | `a\\|b` or `c` | `c` |  |"),
             (
                 json!({"type": "array", "items": {"type": "string"}, "default": ["a", "b"]}),
-                "| `x` | list of string | `[a, b]` |  |",
+                "| `a.x` | list of string | `[a, b]` |  |",
             ),
             (
                 json!({"anyOf": [{"$ref": "#/$defs/W"}, {"type": "null"}]}),
-                "| `x` | `on` or `off` |  | `on`: Yes. |",
+                "| `a.x` | `on` or `off` |  | `on`: Yes. |",
             ),
         ] {
             let definitions =
                 json!({"W": {"oneOf": [{"const": "on", "description": "Yes."}, {"const": "off"}]}});
-            let page = page(json!({"x": property.clone()}), definitions);
+            let x = json!({"type": "object", "properties": {"x": property.clone()}});
+            let page = page(json!({"a": x}), definitions);
             assert_eq!(page.lines().last(), Some(row), "{property}");
         }
     }
@@ -330,8 +353,8 @@ mod tests {
             json!({"version": {"type": "integer"}, "upstreams": {"type": "object", "additionalProperties": {"$ref": "#/$defs/Upstream"}}}),
             json!({"Server": server, "Upstream": upstream}),
         );
-        assert!(page.contains("| `version` | integer | required |  |"), "{page}");
-        assert!(page.contains("| `upstreams` | map of mapping |"), "{page}");
+        assert!(page.contains("\nValue: integer. Required.\n"), "{page}");
+        assert!(!page.contains("| `upstreams` |"), "{page}");
         assert!(
             page.contains("| `upstreams.NAME.servers` | list of string or mapping |"),
             "{page}"

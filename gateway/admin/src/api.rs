@@ -47,6 +47,12 @@ pub struct AdminParts {
     pub reload: Arc<dyn Fn() -> Reloading + Send + Sync>,
 }
 
+impl std::fmt::Debug for AdminParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AdminParts")
+    }
+}
+
 /// The routes of the admin listener.
 pub fn router(parts: AdminParts) -> Router {
     Router::new()
@@ -93,8 +99,11 @@ fn admitted(parts: &AdminParts, headers: &HeaderMap) -> Result<(), Box<Response>
             "No admin token is configured. Set `admin.tokens`, or start with COLONNADE_ADMIN_TOKEN.",
         ))),
         Err(Unauthorised::NoSuchToken) => {
-            let mut response =
-                problem(StatusCode::UNAUTHORIZED, "invalid_admin_token", "The admin token is missing or wrong.");
+            let mut response = problem(
+                StatusCode::UNAUTHORIZED,
+                "invalid_admin_token",
+                "The admin token is missing or wrong.",
+            );
             response
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));

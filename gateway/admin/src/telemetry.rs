@@ -27,6 +27,12 @@ pub struct TelemetryParts {
     pub probe: Arc<dyn Fn() -> Probe + Send + Sync>,
 }
 
+impl std::fmt::Debug for TelemetryParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TelemetryParts")
+    }
+}
+
 /// The routes of the telemetry listener.
 pub fn router(parts: TelemetryParts) -> Router {
     Router::new()

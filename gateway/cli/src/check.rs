@@ -15,7 +15,11 @@ pub(crate) fn run(path: &Path, format: Format) -> u8 {
     match findings(path) {
         Ok(findings) => {
             report(path, &findings, format);
-            if findings.iter().any(|fault| !fault.warning) { exit::INVALID_CONFIGURATION } else { exit::OK }
+            if findings.iter().any(|fault| !fault.warning) {
+                exit::INVALID_CONFIGURATION
+            } else {
+                exit::OK
+            }
         }
         Err(why) => {
             eprintln!("{why}");
@@ -30,13 +34,15 @@ fn findings(path: &Path) -> Result<Vec<Fault>, String> {
         LoadError::Faulty(faults) => Ok(faults),
         LoadError::Unreadable(why) => Err(why),
     };
-    let loaded = match load::text_of(path).and_then(|text| load::configuration(&text, path, &around)) {
-        Ok(loaded) => loaded,
-        Err(error) => return faults(error),
-    };
+    let loaded =
+        match load::text_of(path).and_then(|text| load::configuration(&text, path, &around)) {
+            Ok(loaded) => loaded,
+            Err(error) => return faults(error),
+        };
     let mut all = loaded.warnings;
     if let Store::File(directory) = &loaded.settings.store {
-        let records = load::text_of(directory).and_then(|text| load::directory(&text, directory, &around));
+        let records =
+            load::text_of(directory).and_then(|text| load::directory(&text, directory, &around));
         match records {
             Ok(records) => all.extend(load::keys(&records, &loaded.rules, &Meters::new()).1),
             Err(error) => all.extend(faults(error)?),

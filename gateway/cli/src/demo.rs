@@ -76,7 +76,12 @@ impl Demo {
     }
 
     fn proxy(&self) -> SocketAddr {
-        self.server.addresses().proxy.first().copied().unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)))
+        self.server
+            .addresses()
+            .proxy
+            .first()
+            .copied()
+            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
     fn print(&self, format: Format) {
@@ -117,7 +122,11 @@ impl Demo {
              Then: hide a column in {folder}/directory.yaml, save, ask again;\n        \
              call 301 times for a 429 with Retry-After; or run `colonnade demo --show-upstream`.\n",
             version = env!("CARGO_PKG_VERSION"),
-            build = if cfg!(debug_assertions) { "  (debug build: fine for looking around, not for load)\n" } else { "" },
+            build = if cfg!(debug_assertions) {
+                "  (debug build: fine for looking around, not for load)\n"
+            } else {
+                ""
+            },
             admin = addresses.admin,
             telemetry = addresses.telemetry,
             folder = self.folder.path().display(),
@@ -128,20 +137,32 @@ impl Demo {
 
     /// One body before and after, side by side in time: the whole product in one screen.
     fn show_upstream(self) -> u8 {
-        let agent: ureq::Agent =
-            ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(10))).build().into();
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(10)))
+            .build()
+            .into();
         let fetch = |url: String, name: &str, value: String| {
             let body = agent.get(&url).header(name, value).call()?.body_mut().read_to_string()?;
             Ok::<Value, ureq::Error>(serde_json::from_str(&body).unwrap_or(Value::Null))
         };
         let target = "/api/calls?limit=1";
-        let before = fetch(format!("http://{}{target}", self.upstreams[0]), "x-colonnade-team", "101".to_owned());
-        let after = fetch(format!("http://{}{target}", self.proxy()), "authorization", format!("Bearer {}", self.key));
+        let before = fetch(
+            format!("http://{}{target}", self.upstreams[0]),
+            "x-colonnade-team",
+            "101".to_owned(),
+        );
+        let after = fetch(
+            format!("http://{}{target}", self.proxy()),
+            "authorization",
+            format!("Bearer {}", self.key),
+        );
         let (Ok(before), Ok(after)) = (before, after) else {
             eprintln!("the demo's own request failed");
             return exit::FAILED;
         };
-        println!("GET {target}\n\n--- as the upstream sends it\n{before:#}\n\n--- as the key gets it\n{after:#}");
+        println!(
+            "GET {target}\n\n--- as the upstream sends it\n{before:#}\n\n--- as the key gets it\n{after:#}"
+        );
         exit::OK
     }
 }
@@ -160,7 +181,12 @@ fn surroundings(folder: &Path, upstreams: &[SocketAddr; 3], admin_token: &str) -
         ("COLONNADE_ACCESS_LOG", text("access.log")),
         ("COLONNADE_ADMIN_TOKEN", admin_token.to_owned()),
     ];
-    Surroundings { overrides: overrides.map(|(name, value)| (name.to_owned(), value)).into_iter().collect::<HashMap<_, _>>() }
+    Surroundings {
+        overrides: overrides
+            .map(|(name, value)| (name.to_owned(), value))
+            .into_iter()
+            .collect::<HashMap<_, _>>(),
+    }
 }
 
 /// The address if nobody has it, else one of the kernel's choice.
@@ -179,7 +205,9 @@ fn random_hex(bytes: usize) -> std::io::Result<String> {
 fn upstreams() -> std::io::Result<[SocketAddr; 3]> {
     let (sender, receiver) = oneshot::channel();
     std::thread::Builder::new().name("upstreams".to_owned()).spawn(move || {
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+            return;
+        };
         runtime.block_on(async {
             let mut addresses = Vec::new();
             for service in [Service::Calls, Service::Coach, Service::Leads] {

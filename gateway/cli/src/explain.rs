@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Read};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use gateway_policy::{
-    Admission, Admitted, Denial, Meters, Problem, RequestHead, Rules, Snapshot, Target, UnixMs, admit,
-    admit_principal, authenticate_id,
+    Admission, Admitted, Denial, Meters, Problem, RequestHead, Rules, Snapshot, Target, UnixMs,
+    admit, admit_principal, authenticate_id,
 };
+use gateway_proxy::Clock;
 use gateway_rewrite::Rewriter;
 use gateway_settings::Store;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -54,7 +54,8 @@ fn snapshot(args: &ExplainArgs) -> Result<(Snapshot, Meters), (u8, Vec<String>)>
         let why = "explain reads `store: { file: … }` only".to_owned();
         return Err((exit::STORE_UNREACHABLE, vec![why]));
     };
-    let text = load::text_of(directory).map_err(|error| (exit::STORE_UNREACHABLE, error.lines()))?;
+    let text =
+        load::text_of(directory).map_err(|error| (exit::STORE_UNREACHABLE, error.lines()))?;
     let records = load::directory(&text, directory, &around).map_err(invalid)?;
     let meters = Meters::new();
     let (compiled, _) = load::keys(&records, &loaded.rules, &meters);
@@ -77,16 +78,26 @@ struct BodyChange {
     rows_hidden: u64,
 }
 
-fn explained(args: &ExplainArgs, (snapshot, meters): &(Snapshot, Meters)) -> Result<Explanation, String> {
-    let method = Method::from_bytes(args.method.as_bytes()).map_err(|_| "METHOD is no HTTP method".to_owned())?;
+fn explained(
+    args: &ExplainArgs,
+    (snapshot, meters): &(Snapshot, Meters),
+) -> Result<Explanation, String> {
+    let method = Method::from_bytes(args.method.as_bytes())
+        .map_err(|_| "METHOD is no HTTP method".to_owned())?;
     let mut headers = headers(&args.headers)?;
     let (key, body) = input(args.key.is_some())?;
     if let Some(key) = key {
-        let value = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| "the key is malformed".to_owned())?;
+        let value = HeaderValue::from_str(&format!("Bearer {key}"))
+            .map_err(|_| "the key is malformed".to_owned())?;
         headers.append(http::header::AUTHORIZATION, value);
     }
-    let head = RequestHead { method: &method, target: args.target.as_bytes(), headers: &headers, client: args.client };
-    let at = UnixMs(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64));
+    let head = RequestHead {
+        method: &method,
+        target: args.target.as_bytes(),
+        headers: &headers,
+        client: args.client,
+    };
+    let at = Clock::default().wall();
     let decision = match &args.key_id {
         None => admit(snapshot, meters, &head, at),
         Some(id) => by_id(snapshot, meters, id, &head, at),
@@ -95,14 +106,23 @@ fn explained(args: &ExplainArgs, (snapshot, meters): &(Snapshot, Meters)) -> Res
         Err(denial) => refused(&snapshot.rules, &denial),
         Ok(Admitted::WhoAmI { principal, .. }) => Explanation {
             allowed: true,
-            steps: vec![("key", principal.key().id.to_string()), ("answer", "the gateway's own: who am I".to_owned())],
+            steps: vec![
+                ("key", principal.key().id.to_string()),
+                ("answer", "the gateway's own: who am I".to_owned()),
+            ],
             body: None,
         },
         Ok(Admitted::Forward(admission)) => allowed(&snapshot.rules, &admission, body.as_deref()),
     })
 }
 
-fn by_id(snapshot: &Snapshot, meters: &Meters, id: &str, head: &RequestHead<'_>, at: UnixMs) -> Result<Admitted, Denial> {
+fn by_id(
+    snapshot: &Snapshot,
+    meters: &Meters,
+    id: &str,
+    head: &RequestHead<'_>,
+    at: UnixMs,
+) -> Result<Admitted, Denial> {
     let target = Target::parse(head.target)?;
     let principal = authenticate_id(&snapshot.keys, id, head.client, at)?;
     admit_principal(snapshot, meters, principal, &target, head, at)
@@ -111,9 +131,12 @@ fn by_id(snapshot: &Snapshot, meters: &Meters, id: &str, head: &RequestHead<'_>,
 fn headers(lines: &[String]) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for line in lines {
-        let (name, value) = line.split_once(':').ok_or_else(|| format!("`{line}` is not `Name: value`"))?;
-        let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| format!("`{name}` is no header name"))?;
-        let value = HeaderValue::from_str(value.trim()).map_err(|_| format!("the value of `{name}` is malformed"))?;
+        let (name, value) =
+            line.split_once(':').ok_or_else(|| format!("`{line}` is not `Name: value`"))?;
+        let name = HeaderName::from_bytes(name.trim().as_bytes())
+            .map_err(|_| format!("`{name}` is no header name"))?;
+        let value = HeaderValue::from_str(value.trim())
+            .map_err(|_| format!("the value of `{name}` is malformed"))?;
         headers.append(name, value);
     }
     Ok(headers)
@@ -131,7 +154,8 @@ fn input(with_key: bool) -> Result<(Option<String>, Option<Vec<u8>>), String> {
         return Ok((None, (!bytes.is_empty()).then_some(bytes)));
     }
     let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
-    let key = String::from_utf8(bytes[..end].to_vec()).map_err(|_| "the key is malformed".to_owned())?;
+    let key =
+        String::from_utf8(bytes[..end].to_vec()).map_err(|_| "the key is malformed".to_owned())?;
     let body = bytes.get(end + 1..).filter(|body| !body.is_empty()).map(<[u8]>::to_vec);
     Ok((Some(key.trim_end_matches('\r').to_owned()), body))
 }
@@ -142,14 +166,18 @@ fn refused(rules: &Rules, denial: &Denial) -> Explanation {
     if let Some(key) = denial.key() {
         steps.push(("key", key.to_string()));
     }
-    steps.push(("refused", format!("{} {}: {}", problem.status, problem.code.as_str(), denial.refusal)));
+    steps.push((
+        "refused",
+        format!("{} {}: {}", problem.status, problem.code.as_str(), denial.refusal),
+    ));
     Explanation { allowed: false, steps, body: None }
 }
 
 fn allowed(rules: &Rules, admission: &Admission, body: Option<&[u8]>) -> Explanation {
     let grant = admission.grant();
     let (key, route, job) = (grant.principal().key(), grant.route(), grant.job());
-    let resource = rules.resources.get(route.resource.index()).map_or("", |resource| &resource.name);
+    let resource =
+        rules.resources.get(route.resource.index()).map_or("", |resource| &resource.name);
     let columns = |visible: bool| {
         let list = job.catalogue.columns().filter(|(id, _)| job.shown.contains(*id) == visible);
         list.map(|(_, path)| path).collect::<Vec<_>>().join(" ")
@@ -172,7 +200,10 @@ fn allowed(rules: &Rules, admission: &Admission, body: Option<&[u8]>) -> Explana
     if job.is_identity() {
         steps.push(("body", "passes as it is".to_owned()));
     } else {
-        steps.push(("shown", if job.catalogue.is_all() { "all columns".to_owned() } else { columns(true) }));
+        steps.push((
+            "shown",
+            if job.catalogue.is_all() { "all columns".to_owned() } else { columns(true) },
+        ));
         steps.push(("hidden", columns(false)));
     }
     let mut explanation = Explanation { allowed: true, steps, body: None };
@@ -191,15 +222,20 @@ fn allowed(rules: &Rules, admission: &Admission, body: Option<&[u8]>) -> Explana
 fn rewritten(admission: &Admission, body: &[u8]) -> Result<BodyChange, String> {
     let mut out = Vec::with_capacity(body.len());
     let mut rewriter = Rewriter::new(admission.grant().job().clone());
-    let told = |error: gateway_rewrite::RewriteError| format!("502 response_not_filterable: {error}");
+    let told =
+        |error: gateway_rewrite::RewriteError| format!("502 response_not_filterable: {error}");
     rewriter.write(body, &mut out).map_err(told)?;
     let totals = rewriter.end(&mut out).map_err(told)?;
     if totals.single_row_hidden {
         return Err("404 not_found: the row is hidden from this key".to_owned());
     }
     let after = String::from_utf8(out).map_err(|error| error.to_string())?;
-    let mut change =
-        BodyChange { after, dropped: BTreeMap::new(), mapped: BTreeMap::new(), rows_hidden: totals.rows_hidden };
+    let mut change = BodyChange {
+        after,
+        dropped: BTreeMap::new(),
+        mapped: BTreeMap::new(),
+        rows_hidden: totals.rows_hidden,
+    };
     // With hidden rows the lists no longer stand side by side, so only counts are told.
     if totals.rows_hidden == 0
         && let (Ok(before), Ok(after)) =
@@ -224,10 +260,15 @@ fn compare(before: &Value, after: &Value, path: &str, change: &mut BodyChange) {
             }
         }
         (Value::Array(old), Value::Array(new)) if old.len() == new.len() => {
-            old.iter().zip(new).for_each(|(old, new)| compare(old, new, &format!("{path}[]"), change));
+            old.iter()
+                .zip(new)
+                .for_each(|(old, new)| compare(old, new, &format!("{path}[]"), change));
         }
         (old, new) if old != new => {
-            *change.mapped.entry((path.to_owned(), old.to_string(), new.to_string())).or_default() += 1;
+            *change
+                .mapped
+                .entry((path.to_owned(), old.to_string(), new.to_string()))
+                .or_default() += 1;
         }
         _ => {}
     }

@@ -11,13 +11,14 @@ const WAIT: Duration = Duration::from_secs(3);
 /// Asks `/livez` or `/readyz` of the telemetry listener that the configuration names.
 pub(crate) fn run(path: &Path, ready: bool) -> u8 {
     let around = Surroundings::default();
-    let loaded = match load::text_of(path).and_then(|text| load::configuration(&text, path, &around)) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            error.lines().iter().for_each(|line| eprintln!("{line}"));
-            return exit::INVALID_CONFIGURATION;
-        }
-    };
+    let loaded =
+        match load::text_of(path).and_then(|text| load::configuration(&text, path, &around)) {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                error.lines().iter().for_each(|line| eprintln!("{line}"));
+                return exit::INVALID_CONFIGURATION;
+            }
+        };
     let mut address = loaded.settings.telemetry.address;
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() {
@@ -27,7 +28,8 @@ pub(crate) fn run(path: &Path, ready: bool) -> u8 {
         });
     }
     let url = format!("http://{address}/{}", if ready { "readyz" } else { "livez" });
-    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(WAIT)).build().into();
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().timeout_global(Some(WAIT)).build().into();
     match agent.get(&url).call() {
         Ok(_) => {
             println!("ok: {url}");

@@ -43,17 +43,29 @@ impl LoadError {
 }
 
 /// Parses a configuration.
-pub(crate) fn configuration(text: &str, path: &Path, around: &Surroundings) -> Result<Loaded, LoadError> {
+pub(crate) fn configuration(
+    text: &str,
+    path: &Path,
+    around: &Surroundings,
+) -> Result<Loaded, LoadError> {
     gateway_settings::load(text, path, around).map_err(LoadError::Faulty)
 }
 
 /// Parses a directory.
-pub(crate) fn directory(text: &str, path: &Path, around: &Surroundings) -> Result<LoadedDirectory, LoadError> {
+pub(crate) fn directory(
+    text: &str,
+    path: &Path,
+    around: &Surroundings,
+) -> Result<LoadedDirectory, LoadError> {
     load_directory(text, path, around).map_err(LoadError::Faulty)
 }
 
 /// Compiles records against rules; the faults of both steps as one list.
-pub(crate) fn keys(loaded: &LoadedDirectory, rules: &Rules, meters: &Meters) -> (Compiled, Vec<Fault>) {
+pub(crate) fn keys(
+    loaded: &LoadedDirectory,
+    rules: &Rules,
+    meters: &Meters,
+) -> (Compiled, Vec<Fault>) {
     let compiled = compile(&loaded.directory, rules, meters);
     let own = loaded.faults(&compiled.left_out);
     let all = loaded.left_out.iter().cloned().chain(own).collect();
@@ -62,7 +74,8 @@ pub(crate) fn keys(loaded: &LoadedDirectory, rules: &Rules, meters: &Meters) -> 
 
 /// A file's text, or why not in one line.
 pub(crate) fn text_of(path: &Path) -> Result<String, LoadError> {
-    let unreadable =
-        |error: &dyn Display| LoadError::Unreadable(format!("{}: cannot be read: {error}", path.display()));
+    let unreadable = |error: &dyn Display| {
+        LoadError::Unreadable(format!("{}: cannot be read: {error}", path.display()))
+    };
     fs::read_to_string(path).map_err(|error| unreadable(&error))
 }

@@ -10,7 +10,14 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Never louder than this, whatever `COLONNADE_LOG` says: these modules log what peers sent.
-const QUIET: &[&str] = &["pingora_core=off", "pingora_proxy=off", "pingora_http=off", "h2=off", "hyper=warn", "rustls=warn"];
+const QUIET: &[&str] = &[
+    "pingora_core=off",
+    "pingora_proxy=off",
+    "pingora_http=off",
+    "h2=off",
+    "hyper=warn",
+    "rustls=warn",
+];
 
 /// Starts the log. `COLONNADE_LOG` is a filter such as `info` or `debug`.
 pub(crate) fn start() {

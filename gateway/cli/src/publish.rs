@@ -70,7 +70,10 @@ impl PublishMetrics {
         Ok(PublishMetrics {
             revision: gauge("colonnade_revision", "Revision that is served.")?,
             keys: gauge("colonnade_keys", "Keys in the index, dead ones too.")?,
-            store_lag: gauge("colonnade_store_lag_seconds", "Age of the oldest change not yet served.")?,
+            store_lag: gauge(
+                "colonnade_store_lag_seconds",
+                "Age of the oldest change not yet served.",
+            )?,
             reloads,
         })
     }
@@ -89,7 +92,8 @@ impl Publisher {
         let loaded = load::configuration(&text, path, &around)
             .map_err(|error| StartError::Configuration(error.lines()))?;
         warn_all(&loaded.warnings);
-        let mut directory = WatchedFile::new(directory_path(&loaded.settings).map_err(StartError::Store)?);
+        let mut directory =
+            WatchedFile::new(directory_path(&loaded.settings).map_err(StartError::Store)?);
         let text = directory.read().map_err(|error| StartError::Store(unreadable(error)))?;
         let records = load::directory(&text, directory.path(), &around)
             .map_err(|error| StartError::Configuration(error.lines()))?;
@@ -250,8 +254,11 @@ impl Publisher {
         self.metrics.store_lag.set(0);
         let live: std::collections::HashSet<String> =
             compiled.keys.entries().map(|(_, entry)| entry.id.as_str().to_owned()).collect();
-        let snapshot =
-            Snapshot { revision: self.revision, rules: Arc::clone(&self.rules), keys: compiled.keys };
+        let snapshot = Snapshot {
+            revision: self.revision,
+            rules: Arc::clone(&self.rules),
+            keys: compiled.keys,
+        };
         self.published.publish(Serving { snapshot, upstreams });
         self.meters.retain(&|id| live.contains(id), self.clock.wall());
         faults

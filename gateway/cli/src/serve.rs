@@ -5,12 +5,13 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use gateway_admin::{
-    AdminParts, AdminToken, Permission, Probe, Status, TelemetryParts, Tokens, admin_router, telemetry_router,
+    AdminParts, AdminToken, Permission, Probe, ReloadOutcome, Status, TelemetryParts, Tokens,
+    admin_router, telemetry_router,
 };
 use gateway_policy::Digest;
 use gateway_proxy::{
-    AccessLog, Balance, Bound, Gateway, GatewayParts, ListenerSpec, ProxyMetrics, RESOLVE_EVERY, ServerSpec,
-    Timeouts, TlsFiles, UpstreamSpec, UpstreamTls, bind, serve as serve_listener,
+    AccessLog, Balance, Bound, Gateway, GatewayParts, ListenerSpec, ProxyMetrics, RESOLVE_EVERY,
+    ServerSpec, Timeouts, TlsFiles, UpstreamSpec, UpstreamTls, bind, serve as serve_listener,
 };
 use gateway_settings::{AccessLog as AccessLogTarget, Settings};
 use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
@@ -41,6 +42,9 @@ pub(crate) fn run(path: &Path) -> u8 {
     }
 }
 
+/// A wish to reload, and where to tell how it went.
+type Reload = oneshot::Sender<ReloadOutcome>;
+
 /// What a start failed with: the exit code and what to print.
 type Failed = (u8, Vec<String>);
 
@@ -51,7 +55,7 @@ pub(crate) struct Server {
     gateway: Arc<Gateway>,
     addresses: Addresses,
     stop: watch::Sender<bool>,
-    reloads: mpsc::Sender<oneshot::Sender<gateway_admin::ReloadOutcome>>,
+    reloads: mpsc::Sender<Reload>,
     delay: Duration,
     grace: Duration,
 }
@@ -70,7 +74,8 @@ impl Server {
         // Of the two providers that the tree could use, ring needs nothing but a C compiler.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let registry = Registry::new();
-        let admin_token = around.overrides.get(ADMIN_TOKEN).cloned().or_else(|| std::env::var(ADMIN_TOKEN).ok());
+        let admin_token =
+            around.overrides.get(ADMIN_TOKEN).cloned().or_else(|| std::env::var(ADMIN_TOKEN).ok());
         let publisher = Publisher::start(path, around, &registry).map_err(|error| match error {
             StartError::Configuration(lines) => (exit::INVALID_CONFIGURATION, lines),
             StartError::Store(lines) => (exit::STORE_UNREACHABLE, lines),
@@ -88,8 +93,12 @@ impl Server {
         let (admin, telemetry) = control.block_on(async {
             let admin = TcpListener::bind(settings.admin.address).await;
             let telemetry = TcpListener::bind(settings.telemetry.address).await;
-            let named = |result: std::io::Result<TcpListener>, what: &str, address: std::net::SocketAddr| {
-                result.map_err(|error| failed(&format!("cannot listen on {address} ({what}): {error}")))
+            let named = |result: std::io::Result<TcpListener>,
+                         what: &str,
+                         address: std::net::SocketAddr| {
+                result.map_err(|error| {
+                    failed(&format!("cannot listen on {address} ({what}): {error}"))
+                })
             };
             Ok::<_, Failed>((
                 named(admin, "admin", settings.admin.address)?,
@@ -104,7 +113,10 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let data = data_runtime(&gateway, bound, &stopping);
         let (reloads, requests) = mpsc::channel(8);
-        serve_control(&control, &gateway, &publisher, &registry, &reloads, admin_token, admin, telemetry);
+        let parts = telemetry_parts(&gateway, registry);
+        control.spawn(async move { axum::serve(telemetry, telemetry_router(parts)).await });
+        let parts = admin_parts(&gateway, &publisher, reloads.clone(), admin_token);
+        control.spawn(async move { axum::serve(admin, admin_router(parts)).await });
         control.spawn(publish_loop(publisher, requests));
         let server = Server {
             control,
@@ -122,11 +134,6 @@ impl Server {
 
     pub(crate) fn addresses(&self) -> &Addresses {
         &self.addresses
-    }
-
-    /// The runtime for everything that is not the customers' traffic.
-    pub(crate) fn control(&self) -> &tokio::runtime::Runtime {
-        &self.control
     }
 
     fn announce(&self) {
@@ -198,7 +205,11 @@ fn failed(error: &dyn std::fmt::Display) -> Failed {
     (exit::FAILED, vec![error.to_string()])
 }
 
-fn gateway(publisher: &Publisher, settings: &Settings, registry: &Registry) -> Result<Arc<Gateway>, Failed> {
+fn gateway(
+    publisher: &Publisher,
+    settings: &Settings,
+    registry: &Registry,
+) -> Result<Arc<Gateway>, Failed> {
     let access_log = match &settings.telemetry.access_log {
         AccessLogTarget::Stdout => AccessLog::stdout(),
         AccessLogTarget::Off => Ok(AccessLog::off()),
@@ -217,7 +228,10 @@ fn gateway(publisher: &Publisher, settings: &Settings, registry: &Registry) -> R
 
 /// `colonnade_build_info` and the process's own metrics.
 fn build_facts(registry: &Registry) -> prometheus::Result<()> {
-    let build = IntGaugeVec::new(Opts::new("colonnade_build_info", "Always 1; the version is a label."), &["version"])?;
+    let build = IntGaugeVec::new(
+        Opts::new("colonnade_build_info", "Always 1; the version is a label."),
+        &["version"],
+    )?;
     build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
     registry.register(Box::new(build))?;
     registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
@@ -243,7 +257,11 @@ fn bind_all(settings: &Settings) -> Result<Vec<Bound>, Failed> {
 }
 
 /// One single-thread runtime a core: connections stay where they were accepted.
-fn data_runtime(gateway: &Arc<Gateway>, bound: Vec<Bound>, stopping: &watch::Receiver<bool>) -> pingora_runtime::Runtime {
+fn data_runtime(
+    gateway: &Arc<Gateway>,
+    bound: Vec<Bound>,
+    stopping: &watch::Receiver<bool>,
+) -> pingora_runtime::Runtime {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let data = pingora_runtime::Runtime::new_no_steal(cores, "proxy");
     for listener in bound {
@@ -252,28 +270,26 @@ fn data_runtime(gateway: &Arc<Gateway>, bound: Vec<Bound>, stopping: &watch::Rec
     data
 }
 
-#[allow(clippy::too_many_arguments)]
-fn serve_control(
-    control: &tokio::runtime::Runtime,
+fn telemetry_parts(gateway: &Arc<Gateway>, registry: Registry) -> TelemetryParts {
+    let gateway = Arc::clone(gateway);
+    TelemetryParts {
+        metrics: Arc::new(move || {
+            TextEncoder::new().encode_to_string(&registry.gather()).unwrap_or_default()
+        }),
+        probe: Arc::new(move || if gateway.is_draining() { Probe::Draining } else { Probe::Ready }),
+    }
+}
+
+fn admin_parts(
     gateway: &Arc<Gateway>,
     publisher: &Publisher,
-    registry: &Registry,
-    reloads: &mpsc::Sender<oneshot::Sender<gateway_admin::ReloadOutcome>>,
+    reloads: mpsc::Sender<Reload>,
     admin_token: Option<String>,
-    admin: TcpListener,
-    telemetry: TcpListener,
-) {
-    let draining = Arc::clone(gateway);
-    let registry = registry.clone();
-    let parts = TelemetryParts {
-        metrics: Arc::new(move || TextEncoder::new().encode_to_string(&registry.gather()).unwrap_or_default()),
-        probe: Arc::new(move || if draining.is_draining() { Probe::Draining } else { Probe::Ready }),
-    };
-    control.spawn(async move { axum::serve(telemetry, telemetry_router(parts)).await });
+) -> AdminParts {
     let tokens = tokens(publisher.settings(), admin_token);
     let (published, outcome) = (publisher.published(), publisher.outcome());
-    let (gateway, reloads) = (Arc::clone(gateway), reloads.clone());
-    let parts = AdminParts {
+    let gateway = Arc::clone(gateway);
+    AdminParts {
         tokens: Arc::new(move || tokens.clone()),
         status: Arc::new(move || {
             let serving = published.current();
@@ -293,8 +309,7 @@ fn serve_control(
                 outcome.await.unwrap_or_default()
             })
         }),
-    };
-    control.spawn(async move { axum::serve(admin, admin_router(parts)).await });
+    }
 }
 
 fn tokens(settings: &Settings, from_environment: Option<String>) -> Tokens {
@@ -308,22 +323,28 @@ fn tokens(settings: &Settings, from_environment: Option<String>) -> Tokens {
         AdminToken {
             name: token.name.clone(),
             digest: token.digest,
-            permissions: all.into_iter().filter(|(held, _)| *held).map(|(_, permission)| permission).collect(),
+            permissions: all
+                .into_iter()
+                .filter(|(held, _)| *held)
+                .map(|(_, permission)| permission)
+                .collect(),
         }
     });
     let environment = from_environment.filter(|token| !token.is_empty()).map(|token| AdminToken {
         name: ADMIN_TOKEN.to_owned(),
         digest: Digest::sha256(token.as_bytes()),
-        permissions: vec![Permission::Keys, Permission::Data, Permission::Accounts, Permission::Read],
+        permissions: vec![
+            Permission::Keys,
+            Permission::Data,
+            Permission::Accounts,
+            Permission::Read,
+        ],
     });
     Tokens(configured.chain(environment).collect())
 }
 
 /// The publisher's task: looks at the files, follows the clock, resolves names, reloads on demand.
-async fn publish_loop(
-    publisher: Publisher,
-    mut requests: mpsc::Receiver<oneshot::Sender<gateway_admin::ReloadOutcome>>,
-) {
+async fn publish_loop(publisher: Publisher, mut requests: mpsc::Receiver<Reload>) {
     let clock = publisher.clock();
     let published = publisher.published();
     let publisher = Arc::new(std::sync::Mutex::new(publisher));

@@ -49,7 +49,8 @@ pub fn admit_principal(
         return whoami(head.method, principal, paid);
     }
     let routes = &snapshot.rules.routes;
-    let found = routes.find(head.method, target.path).map_err(|e| paid.deny(&principal, e.into()))?;
+    let found =
+        routes.find(head.method, target.path).map_err(|e| paid.deny(&principal, e.into()))?;
     let grant = authorize(&snapshot.rules, principal.clone(), &found, target.query, head)
         .map_err(|e| paid.deny(&principal, Refusal::Authorize(e)))?;
     Ok(Admitted::Forward(Admission { grant, paid }))

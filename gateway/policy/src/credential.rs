@@ -73,14 +73,18 @@ pub enum CredentialError {
 ///
 /// # Errors
 /// [`CredentialError`]; only `Missing` is told apart towards the client.
-pub fn extract(rules: &CredentialRules, headers: &HeaderMap) -> Result<PresentedKey, CredentialError> {
+pub fn extract(
+    rules: &CredentialRules,
+    headers: &HeaderMap,
+) -> Result<PresentedKey, CredentialError> {
     let mut authorizations = headers.get_all(AUTHORIZATION).iter();
     let authorization = authorizations.next().map(|value| value.as_bytes());
     if authorizations.next().is_some() {
         return Err(CredentialError::Several);
     }
     let from_authorization = authorization.and_then(|value| split_scheme(rules, value));
-    let mut api_keys = headers.get_all(X_API_KEY).iter().filter(|_| rules.accepts(Carrier::XApiKey));
+    let mut api_keys =
+        headers.get_all(X_API_KEY).iter().filter(|_| rules.accepts(Carrier::XApiKey));
     let api_key = api_keys.next().map(|value| value.as_bytes());
     if api_keys.next().is_some() {
         return Err(CredentialError::Several);
@@ -113,8 +117,7 @@ fn split_scheme<'a>(rules: &CredentialRules, value: &'a [u8]) -> Option<(Carrier
 }
 
 fn decode_basic(coded: &[u8], text: &mut [u8; KEY_BYTES_MAX]) -> Result<usize, CredentialError> {
-    let length =
-        STANDARD.decode_slice(coded, text).map_err(|_| CredentialError::Malformed)?;
+    let length = STANDARD.decode_slice(coded, text).map_err(|_| CredentialError::Malformed)?;
     if text[..length].contains(&b':') { Ok(length) } else { Err(CredentialError::Malformed) }
 }
 
@@ -163,10 +166,23 @@ mod tests {
     fn a_malformed_credential_is_refused() {
         let long = format!("Bearer {}", "a".repeat(KEY_BYTES_MAX + 1));
         for value in [
-            "Bearer", "Bearer ", "Bearer  a", "Bearer a ", "Bearer a b", "Bearer a,b", "Bearer é",
-            "Basic !!!", "Basic S0VZ", "Basic", &long,
+            "Bearer",
+            "Bearer ",
+            "Bearer  a",
+            "Bearer a ",
+            "Bearer a b",
+            "Bearer a,b",
+            "Bearer é",
+            "Basic !!!",
+            "Basic S0VZ",
+            "Basic",
+            &long,
         ] {
-            assert_eq!(found(&ALL, &[("authorization", value)]), Err(CredentialError::Malformed), "{value}");
+            assert_eq!(
+                found(&ALL, &[("authorization", value)]),
+                Err(CredentialError::Malformed),
+                "{value}"
+            );
         }
     }
 
@@ -180,7 +196,11 @@ mod tests {
             (&ALL[..], "cookie", "key=a"),
             (&ALL[..], "x_api_key", "a"),
         ] {
-            assert_eq!(found(accept, &[(name, value)]), Err(CredentialError::Missing), "{name}: {value}");
+            assert_eq!(
+                found(accept, &[(name, value)]),
+                Err(CredentialError::Missing),
+                "{name}: {value}"
+            );
         }
     }
 

@@ -113,11 +113,15 @@ pub fn compile(directory: &Directory, rules: &Rules, meters: &Meters) -> Compile
         for key in &record.keys {
             let at = format!("{place}.keys.{}", key.id);
             if !ids.insert(key.id.as_str()) {
-                compiler.fault(format!("{at}"), format!("another account has a key with the id `{}`", key.id));
+                compiler.fault(
+                    format!("{at}"),
+                    format!("another account has a key with the id `{}`", key.id),
+                );
                 continue;
             }
             if let Some(first) = digests.insert(key.digest, key.id.clone()) {
-                compiler.fault(format!("{at}.digest"), format!("key `{first}` has the same digest"));
+                compiler
+                    .fault(format!("{at}.digest"), format!("key `{first}` has the same digest"));
                 digests.insert(key.digest, first);
                 continue;
             }
@@ -189,7 +193,9 @@ impl Compiler<'_> {
         for (name, columns) in lists {
             let at = format!("{place}.{name}");
             let known = self.rules.resources.iter().position(|resource| *resource.name == **name);
-            match known.and_then(|index| Some((shown.get_mut(index)?, &self.rules.resources[index]))) {
+            match known
+                .and_then(|index| Some((shown.get_mut(index)?, &self.rules.resources[index])))
+            {
                 Some((place, resource)) => match listed(resource, columns) {
                     Ok(list) => *place = Arc::new(list),
                     Err(unknown) => {
@@ -308,7 +314,12 @@ impl Compiler<'_> {
     }
 
     /// The key's reach, and whether that is all of the account.
-    fn teams(&mut self, account: &CompiledAccount, key: &KeyRecord, place: &str) -> (TeamReach, bool) {
+    fn teams(
+        &mut self,
+        account: &CompiledAccount,
+        key: &KeyRecord,
+        place: &str,
+    ) -> (TeamReach, bool) {
         match (&key.teams, &account.teams) {
             (None, None) => (TeamReach::Any, true),
             (None, Some(all)) => (TeamReach::Only(all.clone()), true),
@@ -317,13 +328,18 @@ impl Compiler<'_> {
                     self.fault(format!("{place}.teams"), "a key reaches at least one team");
                 }
                 for (index, team) in own.iter().enumerate() {
-                    if all.as_ref().is_some_and(|all| !all.iter().any(|known| known.as_str() == team)) {
+                    if all
+                        .as_ref()
+                        .is_some_and(|all| !all.iter().any(|known| known.as_str() == team))
+                    {
                         let at = format!("{place}.teams[{index}]");
                         self.fault(at, format!("team `{team}` is not one of the account's"));
                     }
                 }
-                let reach: Vec<TeamId> = own.iter().map(|team| TeamId::from(team.as_str())).collect();
-                let whole = all.as_ref().is_some_and(|all| all.iter().all(|team| reach.contains(team)));
+                let reach: Vec<TeamId> =
+                    own.iter().map(|team| TeamId::from(team.as_str())).collect();
+                let whole =
+                    all.as_ref().is_some_and(|all| all.iter().all(|team| reach.contains(team)));
                 (TeamReach::Only(reach), whole)
             }
         }
@@ -374,7 +390,11 @@ fn row_rules(data_scope: DataScope, user: Option<&User>, reach: &TeamReach) -> R
 
 /// What a key sees while no team is chosen. Rows of every team it reaches may be in such an
 /// answer, so a column must be on the account's list and on the own list of each of those teams.
-fn shown_without_team(columns: &AccountColumns, reach: &TeamReach, rules: &Rules) -> Vec<Arc<Shown>> {
+fn shown_without_team(
+    columns: &AccountColumns,
+    reach: &TeamReach,
+    rules: &Rules,
+) -> Vec<Arc<Shown>> {
     let mut shown = columns.by_resource.clone();
     if columns.by_team.is_empty() {
         return shown;

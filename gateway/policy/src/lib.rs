@@ -33,8 +33,13 @@ pub use authenticate::{AuthenticateError, Principal, authenticate, authenticate_
 pub use authorize::{AuthorizeError, Grant};
 pub use body::{BodyPlan, ResponseFacts, UnfilterableHead, plan_body};
 pub use columns::{Account, AccountColumns};
-pub use credential::{Carrier, CredentialError, CredentialRules, KEY_BYTES_MAX, PresentedKey, extract};
-pub use directory::{AccountRecord, AssistantNames, ColumnLists, Compiled, Directory, KeyRecord, RecordFault, UserRecord, compile};
+pub use credential::{
+    Carrier, CredentialError, CredentialRules, KEY_BYTES_MAX, PresentedKey, extract,
+};
+pub use directory::{
+    AccountRecord, AssistantNames, ColumnLists, Compiled, Directory, KeyRecord, RecordFault,
+    UserRecord, compile,
+};
 pub use head::RequestHead;
 pub use ids::{AccountId, KeyId, ResourceId, RouteId, ScopeId, TeamId, UpstreamId};
 pub use index::KeyIndex;
@@ -43,11 +48,15 @@ pub use path::{OddPath, Target};
 pub use problem::{ErrorStyle, Problem, ProblemCode, RenderedProblem};
 pub use query::{QUERY_COLUMNS_DEFAULT, QueryError, QueryRule};
 pub use resource::{Resource, RowVisibility};
-pub use route::{Found, Params, Pattern, PatternError, Route, RouteConflict, RouteError, RouteTable};
+pub use route::{
+    Found, Params, Pattern, PatternError, Route, RouteConflict, RouteError, RouteTable,
+};
 pub use scope::{Action, SCOPES_MAX, Scope, ScopeError, ScopeRule, ScopeSet, ScopeTable};
 pub use snapshot::{Bounds, Plan, Published, Reserved, Rules, Snapshot};
 pub use team::{TeamError, TeamNaming, TeamRule};
 pub use token::{Digest, DigestError, DigestKind, Pepper};
 
-pub use gateway_limits::{Allowance, LimitState, Meters, Quota, QuotaKind, Quotas, Slot, Spent, UnixMs};
+pub use gateway_limits::{
+    Allowance, LimitState, Meters, Quota, QuotaKind, Quotas, Slot, Spent, UnixMs,
+};
 pub use gateway_rewrite::{Job, Shape, Shown};

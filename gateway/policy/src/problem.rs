@@ -237,7 +237,9 @@ fn unauthorized(error: &AuthorizeError, scopes: &ScopeTable) -> Problem {
     match error {
         AuthorizeError::Query(QueryError::ColumnNotAllowed { parameter }) => {
             Problem::new(ProblemCode::ColumnNotAllowed)
-                .detail(format!("The parameter `{parameter}` names a column that is not available."))
+                .detail(format!(
+                    "The parameter `{parameter}` names a column that is not available."
+                ))
                 .member("parameter", parameter.as_str())
         }
         AuthorizeError::Query(QueryError::UnknownParameter { parameter }) => {

@@ -247,12 +247,23 @@ impl ScopeRule {
     /// # Errors
     /// The scope to name to the client, `None` when the route has no rule for the method.
     pub fn check(&self, method: &Method, held: &ScopeSet) -> Result<(), Option<ScopeId>> {
-        let wanted = if method == Method::HEAD { self.row(&Method::HEAD).or_else(|| self.row(&Method::GET)) } else { self.row(method) };
+        let wanted = if method == Method::HEAD {
+            self.row(&Method::HEAD).or_else(|| self.row(&Method::GET))
+        } else {
+            self.row(method)
+        };
         let any_of = wanted.ok_or(None)?;
-        if any_of.iter().any(|id| held.contains(*id)) { Ok(()) } else { Err(any_of.first().copied()) }
+        if any_of.iter().any(|id| held.contains(*id)) {
+            Ok(())
+        } else {
+            Err(any_of.first().copied())
+        }
     }
 
     fn row(&self, method: &Method) -> Option<&[ScopeId]> {
-        self.by_method.iter().find(|(known, _)| known == method).map(|(_, any_of)| any_of.as_slice())
+        self.by_method
+            .iter()
+            .find(|(known, _)| known == method)
+            .map(|(_, any_of)| any_of.as_slice())
     }
 }

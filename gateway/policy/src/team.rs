@@ -78,8 +78,7 @@ fn named<'a>(
             (*decoded(left) == **name).then(|| decoded(value))
         })
     });
-    let in_path =
-        naming.param.iter().filter_map(|name| found.params.find(name)).map(Cow::Borrowed);
+    let in_path = naming.param.iter().filter_map(|name| found.params.find(name)).map(Cow::Borrowed);
     let mut chosen: Option<Cow<'a, str>> = None;
     for team in in_headers.chain(in_query).chain(in_path) {
         match &chosen {

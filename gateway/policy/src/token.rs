@@ -94,7 +94,9 @@ impl fmt::Display for Digest {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DigestError {
-    #[error("a digest starts with `sha256:` or `hmac-sha256:`; a key's plain text never stands here")]
+    #[error(
+        "a digest starts with `sha256:` or `hmac-sha256:`; a key's plain text never stands here"
+    )]
     Unprefixed,
     #[error("a digest has 64 hex digits, this one has {digits}")]
     Length { digits: usize },

@@ -15,14 +15,21 @@ use crate::metrics::ProxyMetrics;
 const NO_ROUTE: &str = "none";
 
 /// Records one finished exchange.
-pub(crate) fn account(gateway: &Gateway, exchange: &Exchange, head: &RequestHeader, session: &ServerSession) {
+pub(crate) fn account(
+    gateway: &Gateway,
+    exchange: &Exchange,
+    head: &RequestHeader,
+    session: &ServerSession,
+) {
     let metrics = &gateway.parts.metrics;
     let duration = exchange.began.elapsed();
     let upstream = exchange.upstream.as_ref().map(|_| Duration::from_micros(exchange.upstream_us));
     count_request(metrics, exchange, head, duration, upstream);
     count_decision(metrics, exchange);
     count_filtering(metrics, exchange);
-    metrics.access_log_dropped.set(i64::try_from(gateway.parts.access_log.dropped()).unwrap_or(i64::MAX));
+    metrics
+        .access_log_dropped
+        .set(i64::try_from(gateway.parts.access_log.dropped()).unwrap_or(i64::MAX));
     log(gateway, exchange, head, session, duration, upstream);
 }
 
@@ -38,7 +45,13 @@ fn count_request(
     let code = exchange.code.unwrap_or(if exchange.cut { "cut" } else { "none" });
     metrics
         .requests
-        .with_label_values(&[route, method_label(head.method.as_str()), status, code, exchange.fault.label()])
+        .with_label_values(&[
+            route,
+            method_label(head.method.as_str()),
+            status,
+            code,
+            exchange.fault.label(),
+        ])
         .inc();
     metrics.request_seconds.with_label_values(&[route]).observe(duration.as_secs_f64());
     if let (Some(spent), Some(name)) = (upstream, exchange.upstream.as_deref()) {
@@ -56,7 +69,13 @@ fn count_decision(metrics: &ProxyMetrics, exchange: &Exchange) {
     let (Some(paid), Some(principal)) = (&exchange.paid, &exchange.principal) else { return };
     let over = exchange.code == Some(ProblemCode::RateLimited.as_str());
     let near = paid.allowance.states().iter().any(|state| state.remaining < state.limit / 10);
-    let result = if over { "over" } else if near { "near" } else { "within" };
+    let result = if over {
+        "over"
+    } else if near {
+        "near"
+    } else {
+        "within"
+    };
     metrics.ratelimit.with_label_values(&[&principal.key().account.plan, result]).inc();
 }
 
@@ -101,7 +120,9 @@ fn log(
         route: exchange.route.as_ref().map(|route| &*route.label),
         status: (exchange.status != 0).then_some(exchange.status),
         code: exchange.code,
-        key_id: key.map(|key| key.id.as_str()).or(exchange.presented_key.as_ref().map(|id| id.as_str())),
+        key_id: key
+            .map(|key| key.id.as_str())
+            .or(exchange.presented_key.as_ref().map(|id| id.as_str())),
         account: key.map(|key| key.account.id.as_str()),
         team: exchange.team.as_ref().map(|team| team.as_str()),
         upstream: exchange.upstream.as_deref(),
@@ -110,7 +131,8 @@ fn log(
         overhead: Some(duration.saturating_sub(upstream.unwrap_or_default())),
         bytes_in: session.body_bytes_read() as u64,
         bytes_out: session.body_bytes_sent() as u64,
-        columns_hidden: filtered.then_some(exchange.totals.columns_hidden + exchange.totals.columns_unlisted),
+        columns_hidden: filtered
+            .then_some(exchange.totals.columns_hidden + exchange.totals.columns_unlisted),
         rows_hidden: filtered.then_some(exchange.totals.rows_hidden),
         revision: Some(exchange.serving.snapshot.revision),
         client_ip: Some(exchange.client),

@@ -79,10 +79,7 @@ struct LastHops<'a> {
 
 impl<'a> LastHops<'a> {
     fn read(values: impl Iterator<Item = &'a [u8]>) -> LastHops<'a> {
-        let mut hops = LastHops {
-            ring: [b""; HOPS_MAX],
-            seen: 0,
-        };
+        let mut hops = LastHops { ring: [b""; HOPS_MAX], seen: 0 };
         for entry in values.flat_map(|value| value.split(|&byte| byte == b',')) {
             hops.ring[hops.seen % HOPS_MAX] = entry;
             hops.seen += 1;
@@ -93,24 +90,17 @@ impl<'a> LastHops<'a> {
     /// The addresses from the right, up to the first entry that is none.
     fn rightmost_first(&self) -> impl Iterator<Item = IpAddr> {
         let oldest = self.seen.saturating_sub(HOPS_MAX);
-        (oldest..self.seen)
-            .rev()
-            .map_while(|at| address(self.ring[at % HOPS_MAX]))
+        (oldest..self.seen).rev().map_while(|at| address(self.ring[at % HOPS_MAX]))
     }
 }
 
 /// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` and `[2001:db8::1]:80`.
 fn address(entry: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(entry.trim_ascii()).ok()?;
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let found = match bare {
         Some(v6) => v6.parse().ok().map(IpAddr::V6),
-        None => text
-            .parse()
-            .ok()
-            .or_else(|| text.parse::<SocketAddr>().ok().map(|at| at.ip())),
+        None => text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|at| at.ip())),
     };
     found.map(|address| address.to_canonical())
 }
@@ -122,10 +112,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn nets() -> Vec<IpNet> {
-        ["10.0.0.0/8", "2001:db8:aa::/48"]
-            .iter()
-            .map(|net| net.parse().unwrap())
-            .collect()
+        ["10.0.0.0/8", "2001:db8:aa::/48"].iter().map(|net| net.parse().unwrap()).collect()
     }
 
     fn client(peer: &str, lines: &[&str]) -> String {
@@ -146,16 +133,8 @@ mod tests {
             ("10.0.0.1", &[], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
             ("10.0.0.1", &["192.0.2.7, 198.51.100.1"], "198.51.100.1"),
-            (
-                "10.0.0.1",
-                &["192.0.2.7, 198.51.100.1 ,10.9.9.9"],
-                "198.51.100.1",
-            ),
-            (
-                "10.0.0.1",
-                &["192.0.2.7", "198.51.100.1", "10.9.9.9"],
-                "198.51.100.1",
-            ),
+            ("10.0.0.1", &["192.0.2.7, 198.51.100.1 ,10.9.9.9"], "198.51.100.1"),
+            ("10.0.0.1", &["192.0.2.7", "198.51.100.1", "10.9.9.9"], "198.51.100.1"),
             ("10.0.0.1", &["10.3.3.3,10.9.9.9"], "10.3.3.3"),
             ("2001:db8:aa::1", &["2001:db8:bb::1"], "2001:db8:bb::1"),
             ("::ffff:10.0.0.1", &["::ffff:198.51.100.1"], "198.51.100.1"),
@@ -188,11 +167,9 @@ mod tests {
 
     #[test]
     fn no_more_than_the_last_hops_are_walked() {
-        for (trusted_hops, expected) in [
-            (HOPS_MAX - 1, "198.51.100.1"),
-            (HOPS_MAX, "10.0.0.2"),
-            (500, "10.0.0.2"),
-        ] {
+        for (trusted_hops, expected) in
+            [(HOPS_MAX - 1, "198.51.100.1"), (HOPS_MAX, "10.0.0.2"), (500, "10.0.0.2")]
+        {
             let list = format!("198.51.100.1{}", ", 10.0.0.2".repeat(trusted_hops));
             assert_eq!(client("10.0.0.1", &[&list]), expected, "{trusted_hops}");
         }
@@ -210,11 +187,7 @@ mod tests {
                 &["192.0.2.7,198.51.100.1:80", "10.2.2.2"],
                 "192.0.2.7, 198.51.100.1, 10.2.2.2, 10.0.0.1",
             ),
-            (
-                "10.0.0.1",
-                &["<script>, 198.51.100.1"],
-                "198.51.100.1, 10.0.0.1",
-            ),
+            ("10.0.0.1", &["<script>, 198.51.100.1"], "198.51.100.1, 10.0.0.1"),
             ("10.0.0.1", &["198.51.100.1, \u{1b}[31m"], "10.0.0.1"),
         ] {
             assert_eq!(sent_up(peer, lines), expected, "{peer} {lines:?}");

@@ -4,7 +4,7 @@
 //! tick each second follows the system clock: forward at once, back only when it stays behind.
 
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gateway_policy::UnixMs;
 
@@ -24,15 +24,19 @@ pub struct Clock {
 
 impl Default for Clock {
     fn default() -> Self {
-        Clock { origin: Instant::now(), anchor_ms: AtomicI64::new(system_ms()), behind: AtomicU32::new(0) }
+        Clock {
+            origin: Instant::now(),
+            anchor_ms: AtomicI64::new(system_ms()),
+            behind: AtomicU32::new(0),
+        }
     }
 }
 
 impl Clock {
     /// Now, once for a whole request.
-    pub fn now(&self) -> (UnixMs, Instant) {
-        let instant = Instant::now();
-        (self.wall_at(instant), instant)
+    pub(crate) fn now(&self) -> (UnixMs, Stopwatch) {
+        let watch = Stopwatch::start();
+        (self.wall_at(watch.0), watch)
     }
 
     /// Wall time alone.
@@ -63,6 +67,25 @@ impl Clock {
             self.anchor_ms.store(target, Ordering::Relaxed);
         }
     }
+}
+
+/// Measures a span on the monotonic clock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    pub(crate) fn start() -> Stopwatch {
+        Stopwatch(Instant::now())
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// The `Date` header of an instant (RFC 9110 §5.6.7).
+pub(crate) fn http_date(at: UnixMs) -> String {
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(at.0))
 }
 
 fn system_ms() -> i64 {

@@ -63,7 +63,12 @@ impl Connections {
     }
 
     /// One request on `stream`; the stream and what was read beyond it when it can go on.
-    async fn request(&self, mut stream: Stream, mut buffer: BytesMut, shutdown: &ShutdownWatch) -> Option<(Stream, BytesMut)> {
+    async fn request(
+        &self,
+        mut stream: Stream,
+        mut buffer: BytesMut,
+        shutdown: &ShutdownWatch,
+    ) -> Option<(Stream, BytesMut)> {
         match self.read_head(&mut stream, &mut buffer, shutdown).await {
             HeadRead::Whole => {}
             HeadRead::Gone => return None,
@@ -92,7 +97,12 @@ impl Connections {
     }
 
     /// Reads until the head is whole: any time for its first byte, `header_time` from then on.
-    async fn read_head(&self, stream: &mut Stream, buffer: &mut BytesMut, shutdown: &ShutdownWatch) -> HeadRead {
+    async fn read_head(
+        &self,
+        stream: &mut Stream,
+        buffer: &mut BytesMut,
+        shutdown: &ShutdownWatch,
+    ) -> HeadRead {
         let bounds = self.bounds();
         let limits = HeadBounds {
             target_bytes: bounds.target_bytes,
@@ -123,7 +133,7 @@ impl Connections {
     async fn refuse(&self, stream: &mut Stream, code: ProblemCode) {
         let style = self.gateway.serving().snapshot.rules.errors;
         let id = request_id(std::iter::empty());
-        let bytes = raw_problem(&Problem::new(code), style, &id);
+        let bytes = raw_problem(&Problem::new(code), style, &id, self.gateway.parts.clock.wall());
         self.gateway.count_unread(code);
         let answered = timeout(WRITE, async {
             stream.write_all(&bytes).await?;
@@ -209,7 +219,11 @@ fn code_of(fault: HeadFault) -> ProblemCode {
 
 #[async_trait]
 impl ServerApp for Connections {
-    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+    async fn process_new(
+        self: &Arc<Self>,
+        stream: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
         let mut stream = stream;
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
             return self.http2.process_new(stream, shutdown).await;
@@ -234,7 +248,11 @@ struct Http2 {
 
 #[async_trait]
 impl HttpServerApp for Http2 {
-    async fn process_new_http(self: &Arc<Self>, mut session: ServerSession, _shutdown: &ShutdownWatch) -> Option<ReusedHttpStream> {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        _shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
         if matches!(session.read_request().await, Ok(true))
             && self.gateway.serve(&mut session, &self.listener).await == Ending::Whole
         {
@@ -246,9 +264,9 @@ impl HttpServerApp for Http2 {
     fn h2_options(&self) -> Option<H2Options> {
         let bounds = self.gateway.serving().snapshot.rules.bounds;
         let mut options = H2Options::new();
-        options
-            .max_concurrent_streams(H2_STREAMS_MAX)
-            .max_header_list_size(u32::try_from(bounds.header_bytes + bounds.target_bytes).unwrap_or(u32::MAX));
+        options.max_concurrent_streams(H2_STREAMS_MAX).max_header_list_size(
+            u32::try_from(bounds.header_bytes + bounds.target_bytes).unwrap_or(u32::MAX),
+        );
         Some(options)
     }
 

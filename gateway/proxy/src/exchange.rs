@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use gateway_policy::{KeyId, Paid, Principal, Problem, Route, TeamId, UnixMs};
 use gateway_rewrite::Totals;
 
+use crate::clock::Stopwatch;
 use crate::gateway::Serving;
 use crate::trace::TraceContext;
 
@@ -36,7 +36,7 @@ impl Fault {
 pub(crate) struct Exchange {
     pub(crate) serving: Arc<Serving>,
     pub(crate) began_at: UnixMs,
-    pub(crate) began: Instant,
+    pub(crate) began: Stopwatch,
     pub(crate) request_id: String,
     pub(crate) trace: TraceContext,
     pub(crate) client: IpAddr,

@@ -37,7 +37,11 @@ impl Filter {
 
     /// Judges as much of `rest` as fills one step, and moves `rest` past it. `true` while there is
     /// more to do for this chunk: send what is in `out`, then call again.
-    pub(crate) fn step(&mut self, rest: &mut &[u8], out: &mut Vec<u8>) -> Result<bool, FilterError> {
+    pub(crate) fn step(
+        &mut self,
+        rest: &mut &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<bool, FilterError> {
         match self.decoder.next_piece(rest)? {
             Some(piece) => {
                 self.rewriter.write(piece, out)?;

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use gateway_policy::{
-    Admission, Admitted, Denial, Meters, Paid, Principal, Problem, ProblemCode, Published, Snapshot, admit,
+    Admission, Admitted, Denial, Meters, Paid, Principal, Problem, ProblemCode, Published,
+    Snapshot, admit,
 };
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, StatusCode, Version};
@@ -97,7 +98,11 @@ impl Gateway {
     }
 
     /// Serves one request whose head has been read.
-    pub(crate) async fn serve(&self, session: &mut ServerSession, listener: &ListenerFacts) -> Ending {
+    pub(crate) async fn serve(
+        &self,
+        session: &mut ServerSession,
+        listener: &ListenerFacts,
+    ) -> Ending {
         let _in_flight = InFlight::enter(&self.parts.metrics);
         let peer = peer_of(session);
         let head = session.req_header().clone();
@@ -198,20 +203,31 @@ fn refused(exchange: &mut Exchange, denial: Denial) -> Failure {
     Failure::told(problem, Fault::Client)
 }
 
-async fn who_am_i(session: &mut ServerSession, exchange: &mut Exchange, body: Vec<u8>) -> Result<(), Failure> {
+async fn who_am_i(
+    session: &mut ServerSession,
+    exchange: &mut Exchange,
+    body: Vec<u8>,
+) -> Result<(), Failure> {
     let version = session.req_header().version;
     exchange.status = 200;
     let framing = Framing::Length(body.len() as u64);
     let mut head = respond::head_for(exchange, version, StatusCode::OK, framing)
         .ok_or_else(|| Failure::told(Problem::new(ProblemCode::InternalError), Fault::Gateway))?;
-    for (name, value) in [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "private, no-store")] {
-        head.append_header(name, HeaderValue::from_static(value)).map_err(|_| Failure::ClientGone)?;
+    for (name, value) in
+        [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "private, no-store")]
+    {
+        head.append_header(name, HeaderValue::from_static(value))
+            .map_err(|_| Failure::ClientGone)?;
     }
-    respond::own(session, head, Bytes::from(body)).await.map_err(|_| Failure::ClientGone)
+    respond::own(session, exchange, head, Bytes::from(body)).await.map_err(|_| Failure::ClientGone)
 }
 
 /// Tells, cuts or leaves.
-async fn conclude(session: &mut ServerSession, exchange: &mut Exchange, failure: Failure) -> Ending {
+async fn conclude(
+    session: &mut ServerSession,
+    exchange: &mut Exchange,
+    failure: Failure,
+) -> Ending {
     let (fault, cut) = match failure {
         Failure::Told(problem, fault) => {
             exchange.fault = fault;
@@ -240,7 +256,8 @@ fn over_bounds(head: &RequestHeader, target: &[u8], exchange: &Exchange) -> Opti
         return Some(ProblemCode::HeadersTooLarge);
     }
     let http2 = head.version == Version::HTTP_2;
-    (http2 && head.headers.get_all(header::HOST).iter().count() > 1).then_some(ProblemCode::BadRequest)
+    (http2 && head.headers.get_all(header::HOST).iter().count() > 1)
+        .then_some(ProblemCode::BadRequest)
 }
 
 fn header_bytes(headers: &HeaderMap) -> usize {

@@ -82,7 +82,8 @@ impl Outbound<'_> {
     /// Builds the head for a server whose `Host` is `host`.
     pub(crate) fn build(&self, host: &str) -> Result<Box<RequestHeader>, UnwritableHead> {
         let method = self.head.method.as_str();
-        let mut up = RequestHeader::build_no_case(method, self.target, Some(24)).map_err(|_| UnwritableHead)?;
+        let mut up = RequestHeader::build_no_case(method, self.target, Some(24))
+            .map_err(|_| UnwritableHead)?;
         up.set_version(Version::HTTP_11);
         let mut set = |name: HeaderName, value: &[u8]| -> Result<(), UnwritableHead> {
             let value = HeaderValue::from_bytes(value).map_err(|_| UnwritableHead)?;
@@ -152,7 +153,10 @@ impl Outbound<'_> {
         };
         [
             ("x-forwarded-for", forwarded_for(self.peer.ip(), claimed, trusted)),
-            ("x-forwarded-proto", from_proxy("x-forwarded-proto").unwrap_or_else(|| own_proto.to_owned())),
+            (
+                "x-forwarded-proto",
+                from_proxy("x-forwarded-proto").unwrap_or_else(|| own_proto.to_owned()),
+            ),
             ("x-forwarded-host", from_proxy("x-forwarded-host").unwrap_or(own_host)),
         ]
     }
@@ -166,14 +170,28 @@ fn may_be_forwarded(name: &HeaderName) -> bool {
         || name.starts_with("proxy-")
         || matches!(
             name,
-            "authorization" | "x-api-key" | "connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding"
-                | "upgrade" | "host" | "content-length" | "expect" | "x-request-id" | "traceparent"
+            "authorization"
+                | "x-api-key"
+                | "connection"
+                | "keep-alive"
+                | "te"
+                | "trailer"
+                | "transfer-encoding"
+                | "upgrade"
+                | "host"
+                | "content-length"
+                | "expect"
+                | "x-request-id"
+                | "traceparent"
         ))
 }
 
 fn host_of(head: &RequestHeader) -> String {
     let named = head.headers.get(header::HOST).and_then(|value| value.to_str().ok());
-    named.or_else(|| head.uri.authority().map(|authority| authority.as_str())).unwrap_or("").to_owned()
+    named
+        .or_else(|| head.uri.authority().map(|authority| authority.as_str()))
+        .unwrap_or("")
+        .to_owned()
 }
 
 /// Upstream headers that come back on every answer.
@@ -224,7 +242,16 @@ fn may_be_returned(name: &HeaderName) -> bool {
         || name.starts_with("proxy-")
         || matches!(
             name,
-            "connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding" | "upgrade" | "content-length"
-                | "www-authenticate" | "x-request-id" | "x-content-type-options" | "server"
+            "connection"
+                | "keep-alive"
+                | "te"
+                | "trailer"
+                | "transfer-encoding"
+                | "upgrade"
+                | "content-length"
+                | "www-authenticate"
+                | "x-request-id"
+                | "x-content-type-options"
+                | "server"
         ))
 }

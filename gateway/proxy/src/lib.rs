@@ -9,6 +9,7 @@
 
 mod access_log;
 mod account;
+mod carry;
 mod client_address;
 mod clock;
 mod coding;
@@ -20,6 +21,7 @@ mod head;
 mod listen;
 mod metrics;
 mod raw_head;
+mod reach;
 mod relay;
 mod respond;
 mod trace;
@@ -31,4 +33,6 @@ pub use clock::Clock;
 pub use gateway::{Gateway, GatewayParts, Serving};
 pub use listen::{Bound, ListenError, ListenerSpec, TlsFiles, bind, serve};
 pub use metrics::ProxyMetrics;
-pub use upstream::{Balance, RESOLVE_EVERY, ServerSpec, Timeouts, UpstreamSpec, UpstreamTls, Upstreams};
+pub use upstream::{
+    Balance, RESOLVE_EVERY, ServerSpec, Timeouts, UpstreamSpec, UpstreamTls, Upstreams,
+};

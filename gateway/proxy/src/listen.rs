@@ -74,7 +74,11 @@ pub fn bind(spec: ListenerSpec) -> Result<Bound, ListenError> {
 ///
 /// # Errors
 /// [`ListenError::Tls`] when certificate and key cannot be used.
-pub async fn serve(gateway: Arc<Gateway>, bound: Bound, shutdown: ShutdownWatch) -> Result<(), ListenError> {
+pub async fn serve(
+    gateway: Arc<Gateway>,
+    bound: Bound,
+    shutdown: ShutdownWatch,
+) -> Result<(), ListenError> {
     let facts = ListenerFacts {
         trusted_proxies: bound.spec.trusted_proxies.clone(),
         tls: bound.spec.tls.is_some(),
@@ -93,7 +97,8 @@ pub async fn serve(gateway: Arc<Gateway>, bound: Bound, shutdown: ShutdownWatch)
 }
 
 fn tls_settings(files: &TlsFiles) -> Result<TlsSettings, ListenError> {
-    let unusable = || ListenError::Tls { certificate: files.certificate.clone(), key: files.key.clone() };
+    let unusable =
+        || ListenError::Tls { certificate: files.certificate.clone(), key: files.key.clone() };
     let certificate = files.certificate.to_str().ok_or_else(unusable)?;
     let key = files.key.to_str().ok_or_else(unusable)?;
     let mut settings = TlsSettings::intermediate(certificate, key).map_err(|_| unusable())?;

@@ -1,13 +1,14 @@
 //! Writes heads and the gateway's own answers to the client.
 
 use bytes::Bytes;
-use gateway_policy::{ErrorStyle, Paid, Problem};
+use gateway_policy::{ErrorStyle, Paid, Problem, UnixMs};
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use std::fmt::Write;
 
+use crate::clock::http_date;
 use crate::exchange::Exchange;
 
 /// How a body will be framed.
@@ -45,7 +46,8 @@ pub(crate) fn head_for(
             head.append_header(header::CONTENT_LENGTH, HeaderValue::from(bytes)).ok()?;
         }
         Framing::Unknown if version == Version::HTTP_11 => {
-            head.append_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked")).ok()?;
+            head.append_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))
+                .ok()?;
         }
         Framing::Unknown | Framing::None => {}
     }
@@ -69,10 +71,16 @@ fn limits(head: &mut ResponseHeader, paid: &Paid) -> Option<()> {
         let comma = if policy.is_empty() { "" } else { ", " };
         let window_s = quota.window_ms.div_ceil(1_000);
         write!(policy, "{comma}\"{}\";q={};w={window_s}", quota.name, quota.requests).ok()?;
-        write!(state, "{comma}\"{}\";r={};t={}", quota.name, now.remaining, now.resets_in_s).ok()?;
+        write!(state, "{comma}\"{}\";r={};t={}", quota.name, now.remaining, now.resets_in_s)
+            .ok()?;
     }
-    head.append_header(HeaderName::from_static("ratelimit-policy"), HeaderValue::from_str(&policy).ok()?).ok()?;
-    head.append_header(HeaderName::from_static("ratelimit"), HeaderValue::from_str(&state).ok()?).ok()?;
+    head.append_header(
+        HeaderName::from_static("ratelimit-policy"),
+        HeaderValue::from_str(&policy).ok()?,
+    )
+    .ok()?;
+    head.append_header(HeaderName::from_static("ratelimit"), HeaderValue::from_str(&state).ok()?)
+        .ok()?;
     Some(())
 }
 
@@ -86,12 +94,18 @@ pub(crate) async fn problem(
     exchange.code = Some(problem.code.as_str());
     exchange.status = problem.status;
     let body = problem.render(style, &exchange.request_id);
-    let head = problem_head(exchange, session.req_header().version, problem, body.content_type, body.body.len());
+    let head = problem_head(
+        exchange,
+        session.req_header().version,
+        problem,
+        body.content_type,
+        body.body.len(),
+    );
     if problem.close {
         session.set_keepalive(None);
     }
     let head = head.ok_or(ClientGone)?;
-    own(session, head, Bytes::from(body.body)).await
+    own(session, exchange, head, Bytes::from(body.body)).await
 }
 
 fn problem_head(
@@ -123,30 +137,40 @@ fn problem_head(
 /// Sends one of the gateway's own answers whole.
 pub(crate) async fn own(
     session: &mut ServerSession,
+    exchange: &Exchange,
     mut head: ResponseHeader,
     body: Bytes,
 ) -> Result<(), ClientGone> {
-    if !head.headers.contains_key(header::DATE) {
-        let date = httpdate::fmt_http_date(std::time::SystemTime::now());
-        let value = HeaderValue::from_str(&date).map_err(|_| ClientGone)?;
-        head.append_header(header::DATE, value).map_err(|_| ClientGone)?;
-    }
+    let date = HeaderValue::from_str(&http_date(exchange.began_at)).map_err(|_| ClientGone)?;
+    head.append_header(header::DATE, date).map_err(|_| ClientGone)?;
     let bodiless = session.req_header().method == Method::HEAD;
     write_head(session, head).await?;
     let body = if bodiless { Bytes::new() } else { body };
     write_body(session, body, true).await
 }
 
-pub(crate) async fn write_head(session: &mut ServerSession, head: ResponseHeader) -> Result<(), ClientGone> {
+pub(crate) async fn write_head(
+    session: &mut ServerSession,
+    head: ResponseHeader,
+) -> Result<(), ClientGone> {
     session.write_response_header(Box::new(head)).await.map_err(|_| ClientGone)
 }
 
-pub(crate) async fn write_body(session: &mut ServerSession, piece: Bytes, end: bool) -> Result<(), ClientGone> {
+pub(crate) async fn write_body(
+    session: &mut ServerSession,
+    piece: Bytes,
+    end: bool,
+) -> Result<(), ClientGone> {
     session.write_response_body(piece, end).await.map_err(|_| ClientGone)
 }
 
 /// A refusal for bytes that never became a request: HTTP/1.1, and the connection is closed.
-pub(crate) fn raw_problem(problem: &Problem, style: ErrorStyle, request_id: &str) -> Vec<u8> {
+pub(crate) fn raw_problem(
+    problem: &Problem,
+    style: ErrorStyle,
+    request_id: &str,
+    at: UnixMs,
+) -> Vec<u8> {
     let body = problem.render(style, request_id);
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
     let mut bytes = format!(
@@ -156,7 +180,7 @@ pub(crate) fn raw_problem(problem: &Problem, style: ErrorStyle, request_id: &str
         status.canonical_reason().unwrap_or("Error"),
         body.content_type,
         body.body.len(),
-        httpdate::fmt_http_date(std::time::SystemTime::now()),
+        http_date(at),
     )
     .into_bytes();
     bytes.extend_from_slice(&body.body);

@@ -55,9 +55,11 @@ impl TraceContext {
 fn well_formed(value: &[u8]) -> Option<(&str, &str)> {
     let text = std::str::from_utf8(value).ok().filter(|text| text.len() == 55)?;
     let mut parts = text.split('-');
-    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let (version, trace, span, flags) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let hex = |part: &str, length: usize| {
-        part.len() == length && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        part.len() == length
+            && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
     };
     let nonzero = |part: &str| part.bytes().any(|b| b != b'0');
     let good = version == "00"

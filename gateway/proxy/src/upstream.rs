@@ -78,7 +78,8 @@ impl Upstreams {
         let table = specs
             .into_iter()
             .map(|spec| {
-                let kept = before.and_then(|before| before.table.iter().find(|old| old.spec == spec));
+                let kept =
+                    before.and_then(|before| before.table.iter().find(|old| old.spec == spec));
                 kept.map_or_else(|| Arc::new(Upstream::new(spec)), Arc::clone)
             })
             .collect();
@@ -221,7 +222,9 @@ impl Upstream {
 
     /// The next server by the balance rule, passing over `tried`.
     pub(crate) fn pick(self: &Arc<Self>, tried: &[usize]) -> Option<Picked> {
-        let open = |index: &usize| !tried.contains(index) && self.servers[*index].resolved.read().is_some();
+        let open = |index: &usize| {
+            !tried.contains(index) && self.servers[*index].resolved.read().is_some()
+        };
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let index = match self.spec.balance {
             Balance::LeastConnections => (0..self.servers.len()).filter(open).min_by_key(|index| {
@@ -302,7 +305,8 @@ fn rotation(weights: &[u32]) -> Vec<usize> {
         for (value, weight) in current.iter_mut().zip(weights) {
             *value += i64::from(*weight);
         }
-        let Some(best) = (0..current.len()).max_by_key(|index| (current[*index], std::cmp::Reverse(*index)))
+        let Some(best) =
+            (0..current.len()).max_by_key(|index| (current[*index], std::cmp::Reverse(*index)))
         else {
             break;
         };
@@ -327,7 +331,10 @@ mod tests {
         let servers = weights
             .iter()
             .enumerate()
-            .map(|(index, weight)| ServerSpec { address: format!("127.0.0.1:{}", 9000 + index), weight: *weight })
+            .map(|(index, weight)| ServerSpec {
+                address: format!("127.0.0.1:{}", 9000 + index),
+                weight: *weight,
+            })
             .collect();
         Arc::new(Upstream::new(UpstreamSpec {
             name: "calls".into(),
@@ -342,9 +349,12 @@ mod tests {
 
     #[test]
     fn weights_are_kept_and_spread() {
-        for (weights, expected) in
-            [(&[1, 1][..], &[0, 1][..]), (&[2, 1], &[0, 1, 0]), (&[3, 1], &[0, 0, 1, 0]), (&[1], &[0])]
-        {
+        for (weights, expected) in [
+            (&[1, 1][..], &[0, 1][..]),
+            (&[2, 1], &[0, 1, 0]),
+            (&[3, 1], &[0, 0, 1, 0]),
+            (&[1], &[0]),
+        ] {
             assert_eq!(rotation(weights), expected, "{weights:?}");
         }
     }

@@ -10,7 +10,9 @@ pub(crate) fn body(key: &KeyEntry, rules: &Rules) -> Vec<u8> {
         TeamReach::Only(teams) => teams.iter().map(|team| json!(team.as_str())).collect(),
     };
     let expires_at = key.expires_at.and_then(|at| {
-        jiff::Timestamp::from_millisecond(i64::try_from(at.0).ok()?).ok().map(|time| time.to_string())
+        jiff::Timestamp::from_millisecond(i64::try_from(at.0).ok()?)
+            .ok()
+            .map(|time| time.to_string())
     });
     json!({
         "name": &*key.name,

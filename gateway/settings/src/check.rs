@@ -11,16 +11,15 @@
 //!
 //! Cost: one pass; a look-up per member by the few names of its section.
 
+mod remedy;
 mod rule;
 
 use serde_json::Value as Json;
 
-pub(crate) use rule::Rule;
-use rule::listing;
-
-use crate::model::format::Format;
 use crate::node::{Entry, Expansion, Kind, Node, Path, Value, kind_of_plain};
 use crate::report::{Report, suggestion};
+use remedy::shown;
+pub(crate) use rule::Rule;
 
 /// Checks `node` and everything below it. `false` says that it cannot be used; the faults are in
 /// the report, and whoever holds the node takes it out.
@@ -41,6 +40,7 @@ pub(crate) fn check(
             None => mismatch(node, rule, path, report),
         };
     }
+    read_null_as_a_word(node, &rule);
     if !fits(node, &rule) {
         return mismatch(node, rule, path, report);
     }
@@ -80,6 +80,16 @@ fn kind_name(text: &str, kind: Kind) -> Option<&'static str> {
     })
 }
 
+/// Where `"null"` is a word to choose, it needs no quotes.
+fn read_null_as_a_word(node: &mut Node, rule: &Rule<'_>) {
+    if let Value::Scalar { text, kind: kind @ Kind::Null } = &mut node.value
+        && &**text == "null"
+        && rule.choices().is_some_and(|choices| choices.contains(&"null"))
+    {
+        *kind = Kind::String;
+    }
+}
+
 /// Gives a scalar the kind that its place asks for: ids are text, expanded numbers are numbers.
 fn settle_kind(node: &mut Node, rule: &Rule<'_>) {
     let expanded = node.is_expanded();
@@ -109,45 +119,10 @@ fn mismatch(node: &Node, rule: Rule<'_>, path: &Path<'_>, report: &mut Report<'_
         Value::Scalar { .. } => format!("`{}`", shown(node)),
     };
     hide(node, &rule, report);
-    let wants_text = rule.takes("string") && is_quotable(node);
-    let draft = report.add(node.at, path.to_string(), format!("expected {nouns}, found {found}"));
-    if wants_text && rule.choices().is_none() && rule.format().is_none() {
-        draft.help("put it in quotes");
-    } else if let Some(help) = number_help(node, &rule) {
-        draft.help(help);
-    } else if rule.takes("array") && matches!(node.value, Value::Scalar { .. }) {
-        draft.help("a list of one has brackets too: `[…]`");
-    }
+    report
+        .add(node.at, path.to_string(), format!("expected {nouns}, found {found}"))
+        .help(remedy::of_mismatch(node, &rule));
     false
-}
-
-/// Whether quotes would make it the text that was meant: scalars, and `[]` or `{}`.
-fn is_quotable(node: &Node) -> bool {
-    match &node.value {
-        Value::Scalar { .. } => true,
-        Value::Seq(items) => items.is_empty(),
-        Value::Map(entries) => entries.is_empty(),
-    }
-}
-
-/// A number where a duration or size should be, or a quoted number where a number should be.
-fn number_help(node: &Node, rule: &Rule<'_>) -> Option<String> {
-    let Value::Scalar { text, kind } = &node.value else { return None };
-    if *kind == Kind::Number {
-        let error = (rule.format()?.check)(text).err()?;
-        return error.help().map(String::from);
-    }
-    (rule.takes("integer") && kind_of_plain(text) == Kind::Number)
-        .then(|| "remove the quotes".into())
-}
-
-/// What the file has for a scalar, cut to a length that fits a line.
-fn shown(node: &Node) -> String {
-    let text = node.written().unwrap_or("");
-    if text.chars().count() <= 80 {
-        return text.into();
-    }
-    text.chars().take(80).chain(['…']).collect()
 }
 
 fn is_secret(rule: &Rule<'_>) -> bool {
@@ -291,82 +266,7 @@ fn check_count(
 
 fn check_scalar(node: &mut Node, rule: Rule<'_>, path: &Path<'_>, report: &mut Report<'_>) -> bool {
     hide(node, &rule, report);
-    let Value::Scalar { text, kind } = &node.value else { return false };
-    if *kind == Kind::Null {
-        return true;
-    }
-    let fault = if let Some(choices) = rule.choices() {
-        choice_fault(node, text, &choices)
-    } else if let Some(format) = rule.format() {
-        format_fault(node, text, format, rule)
-    } else if *kind == Kind::Number {
-        range_fault(node, text.parse().ok(), rule.number("minimum"), rule.number("maximum"))
-    } else {
-        length_fault(node, text, rule)
-    };
-    let Some((message, help)) = fault else { return true };
-    report.add(node.at, path.to_string(), message).maybe_help(help);
+    let Some((message, help)) = remedy::of_scalar(node, &rule) else { return true };
+    report.add(node.at, path.to_string(), message).help(help);
     false
-}
-
-type Found = Option<(String, Option<String>)>;
-
-fn choice_fault(node: &Node, text: &str, choices: &[&str]) -> Found {
-    if choices.contains(&text) {
-        return None;
-    }
-    let near = crate::report::nearest(text, choices.iter().copied());
-    let help = near.map(|near| format!("did you mean `{near}`?"));
-    Some((format!("`{}` is not {}", shown(node), listing(choices)), help))
-}
-
-fn format_fault(node: &Node, text: &str, format: &Format, rule: Rule<'_>) -> Found {
-    if let Err(error) = (format.check)(text) {
-        let message = if node.is_expanded() && !format.secret {
-            format!("`{}` does not give {}", shown(node), format.noun)
-        } else {
-            error.to_string()
-        };
-        return Some((message, error.help().map(String::from)));
-    }
-    let measure = format.measure?;
-    let measured = |word| rule.text(word).and_then(|bound| Some((bound, measure(bound).ok()?)));
-    let value = measure(text).ok()?;
-    let message = match (measured("x-minimum"), measured("x-maximum")) {
-        (Some((bound, least)), _) if value < least => {
-            format!("{} is below the minimum of {bound}", shown(node))
-        }
-        (_, Some((bound, most))) if value > most => {
-            format!("{} is above the maximum of {bound}", shown(node))
-        }
-        _ => return None,
-    };
-    Some((message, None))
-}
-
-fn range_fault(node: &Node, value: Option<i128>, least: Option<i128>, most: Option<i128>) -> Found {
-    let value = value?;
-    let message = match (least, most) {
-        (Some(least), _) if value < least => {
-            format!("{} is below the minimum of {least}", shown(node))
-        }
-        (_, Some(most)) if value > most => {
-            format!("{} is above the maximum of {most}", shown(node))
-        }
-        _ => return None,
-    };
-    Some((message, None))
-}
-
-fn length_fault(node: &Node, text: &str, rule: Rule<'_>) -> Found {
-    let length = text.chars().count() as i128;
-    let message = match (rule.number("minLength"), rule.number("maxLength")) {
-        (Some(1), _) if length < 1 => "must not be empty".into(),
-        (Some(least), _) if length < least => {
-            format!("`{}` is shorter than {least} characters", shown(node))
-        }
-        (_, Some(most)) if length > most => format!("is longer than {most} characters"),
-        _ => return None,
-    };
-    Some((message, None))
 }

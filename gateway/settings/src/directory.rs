@@ -74,9 +74,9 @@ impl LoadedDirectory {
         let places = Places::of(&self.root, &mut report);
         for fault in records {
             let (node, at) = places.find(&fault.path);
-            report
-                .about(node, at, fault.path.clone(), &fault.message)
-                .maybe_help(fault.help.clone());
+            report.about(node, at, fault.path.clone(), &fault.message).help(
+                fault.help.as_deref().unwrap_or("the record is left out until this is mended"),
+            );
         }
         report.finish()
     }
@@ -126,11 +126,13 @@ fn check_root(root: &Node, report: &mut Report<'_>) -> Option<()> {
         Some(version) if version.written() == Some("1") => {}
         Some(version) => {
             let shown = version.written().unwrap_or("this");
-            report.add(
-                version.at,
-                "version".into(),
-                format!("{shown} is not a version that is read; 1 is"),
-            );
+            report
+                .add(
+                    version.at,
+                    "version".into(),
+                    format!("{shown} is not a version that is read; 1 is"),
+                )
+                .help("write `version: 1`");
             good = false;
         }
         None => {
@@ -152,7 +154,9 @@ fn check_root(root: &Node, report: &mut Report<'_>) -> Option<()> {
                 .add(entry.at, entry.key.to_string(), format!("unknown key `{}`", entry.key))
                 .maybe_help(help);
         } else if entry.twin.is_some_and(|twin| twin < entry.at) {
-            report.add(entry.at, entry.key.to_string(), format!("`{}` is here twice", entry.key));
+            report
+                .add(entry.at, entry.key.to_string(), format!("`{}` is here twice", entry.key))
+                .help("remove one of the two");
             good = false;
         }
     }
@@ -175,7 +179,9 @@ impl<'r, 't> Reader<'r, 't> {
         read: fn(&mut Self, &str, &mut Node, &Path<'_>) -> Option<T>,
     ) -> Vec<T> {
         let Value::Map(entries) = &mut node.value else {
-            self.report.add(node.at, path.to_string(), "expected a mapping from ids to records");
+            self.report
+                .add(node.at, path.to_string(), "expected a mapping from ids to records")
+                .help("write `id: { … }` below it");
             return Vec::new();
         };
         let mut records = Vec::new();
@@ -363,7 +369,9 @@ impl<'r, 't> Reader<'r, 't> {
                         .and_then(|limits| limits.find(name))
                         .map_or(node.at, |limit| limit.at);
                     let message = "`kind: gcra` and `burst` belong together";
-                    self.report.add(at, place.key(name).key("burst").to_string(), message);
+                    self.report
+                        .add(at, place.key(name).key("burst").to_string(), message)
+                        .help("write both, or neither");
                     return None;
                 }
             }

@@ -106,9 +106,7 @@ fn read_tree(text: &str, bytes_max: usize, report: &mut Report<'_>) -> Option<No
     match text::parse(text, bytes_max) {
         Ok(root) => Some(root),
         Err(unreadable) => {
-            report
-                .add(unreadable.at, unreadable.path, unreadable.message)
-                .maybe_help(unreadable.help);
+            report.add(unreadable.at, unreadable.path, unreadable.message).help(unreadable.help);
             None
         }
     }

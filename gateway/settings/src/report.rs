@@ -85,6 +85,9 @@ impl Draft {
     }
 }
 
+/// For a fault whose finder had no better word.
+const REMEDY_OF_LAST_RESORT: &str = "`colonnade schema` says what may stand here";
+
 /// The faults of one file.
 #[derive(Debug)]
 pub(crate) struct Report<'a> {
@@ -231,7 +234,7 @@ impl<'a> Report<'a> {
             message: shown(&draft.message),
             source,
             caret,
-            help: draft.help.as_deref().map(shown),
+            help: Some(shown(draft.help.as_deref().unwrap_or(REMEDY_OF_LAST_RESORT))),
             warning: draft.warning,
         }
     }

@@ -32,7 +32,7 @@ pub(crate) struct Unreadable {
     /// The collection that was open, as a path.
     pub(crate) path: String,
     pub(crate) message: String,
-    pub(crate) help: Option<&'static str>,
+    pub(crate) help: &'static str,
 }
 
 /// Reads one document of at most `bytes_max` bytes.
@@ -42,7 +42,12 @@ pub(crate) struct Unreadable {
 pub(crate) fn parse(text: &str, bytes_max: usize) -> Result<Node, Unreadable> {
     if text.len() > bytes_max {
         let message = format!("the file has {} bytes; at most {bytes_max} are read", text.len());
-        return Err(Unreadable { at: Position::START, path: String::new(), message, help: None });
+        return Err(Unreadable {
+            at: Position::START,
+            path: String::new(),
+            message,
+            help: "keep records in a store, and this file small",
+        });
     }
     refuse_control_characters(text)?;
     // A byte order mark at the very start is what some editors write; it says nothing in UTF-8.
@@ -81,7 +86,7 @@ fn refuse_control_characters(text: &str) -> Result<(), Unreadable> {
         at,
         path: String::new(),
         message,
-        help: Some("write it as an escape in double quotes"),
+        help: "write it as an escape in double quotes",
     })
 }
 
@@ -192,7 +197,7 @@ impl Builder {
                     return Err(self.refuse(
                         at,
                         "a second document starts; a file is one document",
-                        None,
+                        "keep one of the two, and remove `---`",
                     ));
                 }
             }
@@ -229,7 +234,7 @@ impl Builder {
             return Err(self.refuse(
                 at,
                 "a tag (`!…`) stands here; tags are not read",
-                Some("quote the value if it starts with `!`"),
+                "quote the value if it starts with `!`",
             ));
         }
         Ok(())
@@ -237,15 +242,10 @@ impl Builder {
 
     fn refuse_anchor(&self, at: Position) -> Unreadable {
         let help = "write the value out; quote it if it starts with `&` or `*`";
-        self.refuse(at, "anchors (`&…`) and aliases (`*…`) are not read", Some(help))
+        self.refuse(at, "anchors (`&…`) and aliases (`*…`) are not read", help)
     }
 
-    fn refuse(
-        &self,
-        at: Position,
-        message: impl Into<String>,
-        help: Option<&'static str>,
-    ) -> Unreadable {
+    fn refuse(&self, at: Position, message: impl Into<String>, help: &'static str) -> Unreadable {
         Unreadable { at, path: self.path(), message: message.into(), help }
     }
 
@@ -263,7 +263,7 @@ impl Builder {
                 return Err(self.refuse(
                     at,
                     "merge keys (`<<`) are not read",
-                    Some("write the members out"),
+                    "write the members out",
                 ));
             }
             *key = Some((text.into(), at));
@@ -282,11 +282,15 @@ impl Builder {
             return Err(self.refuse(
                 at,
                 "a list or mapping stands where a key should",
-                Some("quote a value that starts with `{` or `[`"),
+                "quote a value that starts with `{` or `[`",
             ));
         }
         if self.open.len() >= DEPTH_MAX {
-            return Err(self.refuse(at, format!("nested deeper than {DEPTH_MAX} levels"), None));
+            return Err(self.refuse(
+                at,
+                format!("nested deeper than {DEPTH_MAX} levels"),
+                "nothing here is nested that deep",
+            ));
         }
         self.open.push(open);
         Ok(())
@@ -343,11 +347,11 @@ impl Builder {
         let at = position(error.marker());
         let line = text.lines().nth(at.line as usize - 1).unwrap_or("");
         let help = if line.starts_with('\t') || line.trim_start_matches(' ').starts_with('\t') {
-            Some("indent with spaces; a tab cannot")
+            "indent with spaces; a tab cannot"
         } else if line.contains(['\u{e000}', '\u{e002}']) {
-            Some("inside `[…]` and `{…}`, put values that have brackets or commas in quotes")
+            "inside `[…]` and `{…}`, put values that have brackets or commas in quotes"
         } else {
-            None
+            "look at the brackets, quotes and indentation up to here"
         };
         Unreadable { at, path: self.path(), message: restore_brackets(&error.info()).into(), help }
     }

@@ -83,7 +83,21 @@ fn hold_all(folder: &str, read: impl Fn(&str, &Path) -> String) -> usize {
     files.len()
 }
 
-/// S15, K17, X12: every fault has its place, its line and its remedy.
+#[test]
+fn every_fault_has_a_remedy_of_its_own() {
+    for (path, faults) in all_faults() {
+        for fault in faults {
+            let help = fault.help.as_deref().unwrap_or_default();
+            assert!(
+                !help.is_empty() && !help.contains("`colonnade schema`"),
+                "{}: {fault}",
+                path.display()
+            );
+        }
+    }
+}
+
+/// S15, K17, X12: every fault has its place and its line.
 #[test]
 fn every_bad_file_says_exactly_what_is_wrong() {
     let count = hold_all("tests/bad", |text, file| match load(text, file, &Table) {
@@ -123,24 +137,37 @@ fn every_bad_directory_says_what_was_left_out_and_serves_the_rest() {
 /// Reads the faults anew: the golden files may be about to be written.
 #[test]
 fn no_golden_text_holds_what_a_variable_expanded_to() {
-    for folder in ["tests/bad", "tests/directory/bad"] {
-        for path in yaml_files(&here(folder)) {
-            let text = fs::read_to_string(&path).unwrap();
-            let faults = if folder.contains("directory") {
-                load_directory(&text, name(&path), &Table)
-                    .map(|loaded| loaded.left_out)
-                    .unwrap_or_else(|faults| faults)
-            } else {
-                load(&text, name(&path), &Table).err().unwrap_or_default()
-            };
-            let text = format!("{}{faults:?}", print(&faults));
-            for secret in
-                ["hidden-value", "hunter2", "hunter3", "my-own-secret-token", "0123456789abcdef"]
-            {
-                assert!(!text.contains(secret), "{}: {text}", path.display());
-            }
+    for (path, faults) in all_faults() {
+        let text = format!("{}{faults:?}", print(&faults));
+        for secret in
+            ["hidden-value", "hunter2", "hunter3", "my-own-secret-token", "0123456789abcdef"]
+        {
+            assert!(!text.contains(secret), "{}: {text}", path.display());
         }
     }
+}
+
+/// The faults and warnings of every file that the golden tests read.
+fn all_faults() -> Vec<(PathBuf, Vec<Fault>)> {
+    let read = |path: PathBuf, directory: bool| {
+        let text = fs::read_to_string(&path).unwrap();
+        let faults = if directory {
+            let loaded = load_directory(&text, name(&path), &Table);
+            loaded.map(|loaded| loaded.left_out).unwrap_or_else(|faults| faults)
+        } else {
+            load(&text, name(&path), &Table)
+                .map(|loaded| loaded.warnings)
+                .unwrap_or_else(|faults| faults)
+        };
+        (path, faults)
+    };
+    let settings =
+        ["tests/bad", "tests/good"].into_iter().flat_map(|folder| yaml_files(&here(folder)));
+    let directories = yaml_files(&here("tests/directory/bad"));
+    settings
+        .map(|path| read(path, false))
+        .chain(directories.into_iter().map(|path| read(path, true)))
+        .collect()
 }
 
 #[test]

@@ -211,6 +211,18 @@ fn a_route_that_lets_everything_pass_needs_no_rows_unless_rows_are_judged() {
     }
 }
 
+#[test]
+fn unmapped_null_needs_no_quotes() {
+    for unmapped in ["null", "\"null\"", "keep"] {
+        loaded(&format!(
+            "version: 1\nresources: {{ a: {{ columns: {{ id: }}, unmapped: {unmapped} }} }}\n"
+        ));
+    }
+    assert!(
+        !faults("version: 1\nresources: { a: { columns: { id: }, unmapped: ~ } }\n").is_empty()
+    );
+}
+
 /// CONTRACT section 3: the short form needs both, `manage` covers every method.
 #[test]
 fn the_short_form_of_a_scope_needs_both_of_its_scopes_or_manage() {

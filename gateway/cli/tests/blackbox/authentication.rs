@@ -73,7 +73,8 @@ fn one_answer_covers_every_kind_of_bad_key() {
     let revoked = reader("revoked").with("revoked_at", "2026-01-01T00:00:00Z");
     let expired = reader("expired").with("expires_at", "2026-01-01T00:00:00Z");
     let gateway = serving(&upstream, [good.clone(), revoked.clone(), expired.clone()]);
-    let bearer = |text: &str| gateway.get("/api/calls").header("Authorization", &format!("Bearer {text}"));
+    let bearer =
+        |text: &str| gateway.get("/api/calls").header("Authorization", &format!("Bearer {text}"));
     let answers = [
         ("unknown", bearer(&reader("nobody's").text).send()),
         ("malformed", bearer("a b").send()),
@@ -91,12 +92,16 @@ fn one_answer_covers_every_kind_of_bad_key() {
         assert_eq!(answer.anonymous(), first, "{kind}");
         assert_eq!(answer.header("x-ratelimit-limit"), None, "{kind}: no key, no limit");
     }
-    let lengths: Vec<_> = answers.iter().map(|(_, answer)| answer.header("content-length")).collect();
+    let lengths: Vec<_> =
+        answers.iter().map(|(_, answer)| answer.header("content-length")).collect();
     assert!(lengths.windows(2).all(|two| two[0] == two[1]), "{lengths:?}");
     assert_eq!(upstream.requests_seen(), 0);
     for reason in ["unknown", "malformed", "revoked", "expired", "several"] {
         let labels = [("result", "refused"), ("reason", reason)];
-        assert!(gateway.metric("colonnade_auth_total", &labels) >= 1.0, "the metric tells them apart: {reason}");
+        assert!(
+            gateway.metric("colonnade_auth_total", &labels) >= 1.0,
+            "the metric tells them apart: {reason}"
+        );
     }
 }
 
@@ -134,7 +139,9 @@ fn with_a_key_an_unrouted_path_is_404() {
     let upstream = Upstream::answering(200, CALLS);
     let key = reader("k");
     let gateway = serving(&upstream, [key.clone()]);
-    for target in ["/api/nope", "/", "/metrics", "/healthz", "/api/callsecrets", "/api/calls/", "/API/calls"] {
+    for target in
+        ["/api/nope", "/", "/metrics", "/healthz", "/api/callsecrets", "/api/calls/", "/API/calls"]
+    {
         let answer = gateway.get(target).bearer(&key).send();
         assert_eq!(answer.verdict(), refusal(404, "not_found"), "{target}");
     }
@@ -148,7 +155,11 @@ fn the_upstream_never_sees_a_key() {
     let key = reader("k");
     let gateway = serving(&upstream, [key.clone()]);
     for header in ["X-API-Key", "x-api-key", "Authorization"] {
-        let value = if header == "Authorization" { format!("Bearer {}", key.text) } else { key.text.clone() };
+        let value = if header == "Authorization" {
+            format!("Bearer {}", key.text)
+        } else {
+            key.text.clone()
+        };
         let answer = gateway
             .get("/api/calls")
             .header(header, &value)
@@ -190,7 +201,9 @@ fn identity_goes_up_and_a_forged_one_does_not() {
         ("X-HTTP-Method-Override", "DELETE"),
         ("Connection", "X-Colonnade-Account, X-Colonnade-Key-Id, X-Colonnade-User"),
     ];
-    let request = forged.iter().fold(gateway.get("/api/calls").bearer(&key), |r, (name, value)| r.header(name, value));
+    let request = forged
+        .iter()
+        .fold(gateway.get("/api/calls").bearer(&key), |r, (name, value)| r.header(name, value));
     let answer = request.send();
     if answer.status == 400 {
         // An underscore name may be refused outright; then try without it.
@@ -220,7 +233,9 @@ fn identity_goes_up_and_a_forged_one_does_not() {
     let mut scopes: Vec<&str> = scopes.split(' ').collect();
     scopes.sort_unstable();
     assert_eq!(scopes, ["calls:read", "coach:read"]);
-    for foreign in ["globex", "u_root", "key_root", "203.0.113.9", "evil.test", "else", "/admin", "DELETE"] {
+    for foreign in
+        ["globex", "u_root", "key_root", "203.0.113.9", "evil.test", "else", "/admin", "DELETE"]
+    {
         assert!(!seen.head.contains(foreign), "{foreign} in {}", seen.head);
     }
 }
@@ -231,7 +246,10 @@ fn a_key_of_the_organisation_sends_no_user_up() {
     let upstream = Upstream::answering(200, CALLS);
     let key = reader("key_org").with("owner", "u_ann");
     let gateway = serving(&upstream, [key.clone()]);
-    assert_eq!(gateway.get("/api/calls").header("X-Colonnade-User", "u_ann").bearer(&key).send().status, 200);
+    assert_eq!(
+        gateway.get("/api/calls").header("X-Colonnade-User", "u_ann").bearer(&key).send().status,
+        200
+    );
     let seen = upstream.last();
     assert_eq!(seen.header("x-colonnade-data-scope").as_deref(), Some("org_full"));
     assert_eq!(seen.header("x-colonnade-user"), None, "{}", seen.head);
@@ -249,7 +267,8 @@ fn a_key_can_ask_who_it_is() {
     let dead = reader("dead").with("revoked_at", "2026-01-01T00:00:00Z");
     let gateway = Gateway::start(
         &Config::with_upstream(&upstream),
-        &Directory::of([key.clone(), dead.clone()]).acme("columns", json!({ "calls": ["created_at", "phone_number"] })),
+        &Directory::of([key.clone(), dead.clone()])
+            .acme("columns", json!({ "calls": ["created_at", "phone_number"] })),
     );
     let answer = gateway.get("/api/key").bearer(&key).send();
     assert_eq!(answer.status, 200);
@@ -262,13 +281,21 @@ fn a_key_can_ask_who_it_is() {
     assert_eq!(told["data_scope"], "org_full");
     assert!(told["expires_at"].as_str().unwrap().starts_with("2031-01-01T00:00:00"));
     assert!(told["limits"]["minute"].to_string().contains('7'), "{}", told["limits"]);
-    let mut columns: Vec<&str> = told["columns"]["calls"].as_array().unwrap().iter().filter_map(|c| c.as_str()).collect();
+    let mut columns: Vec<&str> =
+        told["columns"]["calls"].as_array().unwrap().iter().filter_map(|c| c.as_str()).collect();
     columns.sort_unstable();
     assert_eq!(columns, ["call_id", "created_at", "phone_number"], "the always-column too");
     assert!(!answer.text().contains(&key.text[8..]), "{}", answer.text());
-    assert_eq!((answer.number("x-ratelimit-limit"), answer.number("x-ratelimit-remaining")), (7, 6), "it counts");
+    assert_eq!(
+        (answer.number("x-ratelimit-limit"), answer.number("x-ratelimit-remaining")),
+        (7, 6),
+        "it counts"
+    );
     assert_eq!(gateway.get("/api/key").bearer(&key).send().number("x-ratelimit-remaining"), 5);
-    assert_eq!(gateway.get("/api/key").bearer(&dead).send().verdict(), refusal(401, "invalid_api_key"));
+    assert_eq!(
+        gateway.get("/api/key").bearer(&dead).send().verdict(),
+        refusal(401, "invalid_api_key")
+    );
     assert_eq!(gateway.request("POST", "/api/key").bearer(&key).send().status, 405);
     assert_eq!(upstream.requests_seen(), 0);
 }

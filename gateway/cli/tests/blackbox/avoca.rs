@@ -11,7 +11,12 @@ use crate::support::upstream::Seen;
 use crate::support::{Directory, Gateway, Key, Reply, Upstream};
 
 const SCOPES: [&str; 7] = [
-    "read:calls", "read:transcripts", "read:leads", "read:teams", "read:coach", "read:scheduler_analytics",
+    "read:calls",
+    "read:transcripts",
+    "read:leads",
+    "read:teams",
+    "read:coach",
+    "read:scheduler_analytics",
     "read:outbound",
 ];
 
@@ -19,7 +24,12 @@ const UUID: &str = "3f2b8c1e-9a47-4d6f-8b20-5c1d7e9f0a34";
 
 /// Path, service, permission, and the shape of its rows.
 const OPERATIONS: [(&str, &str, &str, &str); 31] = [
-    ("/api/calls?limit=2&offset=0&start_date=2026-08-01&end_date=2026-08-31", "calls", "read:calls", "data[]"),
+    (
+        "/api/calls?limit=2&offset=0&start_date=2026-08-01&end_date=2026-08-31",
+        "calls",
+        "read:calls",
+        "data[]",
+    ),
     ("/api/calls/{uuid}", "calls", "read:calls", "data"),
     ("/api/calls/{uuid}/transcript", "calls", "read:transcripts", "data"),
     ("/api/calls/latest-by-phone?phone=%2B15550100", "calls", "read:calls", "data"),
@@ -29,9 +39,19 @@ const OPERATIONS: [(&str, &str, &str, &str); 31] = [
     ("/api/coach?timezone=America/New_York", "coach", "read:coach", "data[]"),
     ("/api/coach/4711", "coach", "read:coach", "data"),
     ("/api/coach/rubrics", "coach", "read:coach", "data[]"),
-    ("/api/scheduler-analytics?metrics=funnel,bookings", "leads", "read:scheduler_analytics", "data"),
+    (
+        "/api/scheduler-analytics?metrics=funnel,bookings",
+        "leads",
+        "read:scheduler_analytics",
+        "data",
+    ),
     ("/api/scheduler-analytics/summary", "leads", "read:scheduler_analytics", "data"),
-    ("/api/simple_scheduler_booking_requests?has_utm=true", "leads", "read:scheduler_analytics", "data[]"),
+    (
+        "/api/simple_scheduler_booking_requests?has_utm=true",
+        "leads",
+        "read:scheduler_analytics",
+        "data[]",
+    ),
     ("/api/simple_scheduler_config?team_id=101", "leads", "read:scheduler_analytics", "data[]"),
     ("/api/v1/teams?include_test_teams=true", "calls", "read:teams", "data[]"),
     ("/api/v1/teams/101/schedulers", "leads", "read:scheduler_analytics", "data[]"),
@@ -43,8 +63,18 @@ const OPERATIONS: [(&str, &str, &str, &str); 31] = [
     ("/api/v1/teams/101/analytics/utm", "leads", "read:scheduler_analytics", "data[]"),
     ("/api/v1/teams/101/analytics/service-areas", "leads", "read:scheduler_analytics", "data[]"),
     ("/api/v1/teams/101/analytics/issue-types", "leads", "read:scheduler_analytics", "data[]"),
-    ("/api/v1/teams/101/leads?include_raw=true&include_test_numbers=false", "leads", "read:leads", "data[]"),
-    ("/api/v1/teams/101/outbound/campaign-texts?campaign_name=x", "leads", "read:outbound", "data[]"),
+    (
+        "/api/v1/teams/101/leads?include_raw=true&include_test_numbers=false",
+        "leads",
+        "read:leads",
+        "data[]",
+    ),
+    (
+        "/api/v1/teams/101/outbound/campaign-texts?campaign_name=x",
+        "leads",
+        "read:outbound",
+        "data[]",
+    ),
     ("/api/v1/teams/101/outbound/events?action=sent", "leads", "read:outbound", "data[]"),
     ("/api/v1/enterprise/7/leads", "leads", "read:leads", "data[]"),
     ("/api/v1/sessions", "leads", "read:scheduler_analytics", "data[]"),
@@ -71,7 +101,10 @@ fn body(shape: &str) -> String {
 }
 
 fn answer(seen: &Seen) -> Reply {
-    let shape = OPERATIONS.iter().find(|(path, ..)| target(path) == seen.target).map_or("data[]", |(.., shape)| shape);
+    let shape = OPERATIONS
+        .iter()
+        .find(|(path, ..)| target(path) == seen.target)
+        .map_or("data[]", |(.., shape)| shape);
     Reply::json(body(shape))
 }
 
@@ -85,7 +118,8 @@ struct World {
 impl World {
     fn start(directory: &Directory) -> World {
         let [calls, coach, leads] = [(); 3].map(|()| Upstream::scripted(answer));
-        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/examples/avoca.yaml");
+        let example =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/examples/avoca.yaml");
         let launch = Launch::of_file(&example, &directory.text());
         let path = launch.directory_path();
         let mut gateway = launch
@@ -130,17 +164,38 @@ fn each_operation_is_open_to_its_permission_alone() {
             }
             let answer = request.send();
             if *scope != permission {
-                assert_eq!((answer.status, &answer.json()["error"]), (403, &json!("insufficient_scope")), "{path} with {scope}");
-                assert!(world.upstreams().iter().all(|(_, upstream)| upstream.requests_seen() == 0), "{path}");
+                assert_eq!(
+                    (answer.status, &answer.json()["error"]),
+                    (403, &json!("insufficient_scope")),
+                    "{path} with {scope}"
+                );
+                assert!(
+                    world.upstreams().iter().all(|(_, upstream)| upstream.requests_seen() == 0),
+                    "{path}"
+                );
                 continue;
             }
             assert_eq!(answer.status, 200, "{path} with {scope}: {}", answer.text());
             for (name, upstream) in world.upstreams() {
-                assert_eq!(upstream.requests_seen(), usize::from(name == service), "{path} reached {name}");
+                assert_eq!(
+                    upstream.requests_seen(),
+                    usize::from(name == service),
+                    "{path} reached {name}"
+                );
                 if name == service {
                     assert_eq!(upstream.last().target, target);
-                    if !path.contains("enterprise") && !path.contains("teams?") && !path.ends_with("/teams") && !path.starts_with("/api/v1/analytics") && path != "/api/v1/sessions" && path != "/api/v1/bookings" {
-                        assert_eq!(upstream.last().header("x-colonnade-team").as_deref(), Some("101"), "{path}");
+                    if !path.contains("enterprise")
+                        && !path.contains("teams?")
+                        && !path.ends_with("/teams")
+                        && !path.starts_with("/api/v1/analytics")
+                        && path != "/api/v1/sessions"
+                        && path != "/api/v1/bookings"
+                    {
+                        assert_eq!(
+                            upstream.last().header("x-colonnade-team").as_deref(),
+                            Some("101"),
+                            "{path}"
+                        );
                     }
                 }
             }
@@ -201,16 +256,23 @@ fn the_enterprise_list_is_for_whole_account_keys() {
         [(&all, 7, 200), (&all, 8, 403), (&one, 7, 403), (&foreign, 7, 403), (&foreign, 8, 200)]
     {
         world.leads.forget();
-        let answer = world.gateway.get(&format!("/api/v1/enterprise/{enterprise}/leads")).bearer(key).send();
+        let answer =
+            world.gateway.get(&format!("/api/v1/enterprise/{enterprise}/leads")).bearer(key).send();
         assert_eq!(answer.status, status, "{} {enterprise}", key.id);
-        assert_eq!(world.leads.requests_seen(), usize::from(status == 200), "{} {enterprise}", key.id);
+        assert_eq!(
+            world.leads.requests_seen(),
+            usize::from(status == 200),
+            "{} {enterprise}",
+            key.id
+        );
     }
 }
 
 /// T2: the multi-team key names its team on v0, and has it from the path on v1.
 #[test]
 fn a_key_of_several_teams_names_one_where_rows_do_not() {
-    let several = Key::new("several", &["read:calls", "read:transcripts"]).with("teams", json!([101, 102]));
+    let several =
+        Key::new("several", &["read:calls", "read:transcripts"]).with("teams", json!([101, 102]));
     let world = World::start(&account([several.clone()]));
     let ask = |team: Option<&str>| {
         let request = world.gateway.get(&target("/api/calls/{uuid}/transcript")).bearer(&several);

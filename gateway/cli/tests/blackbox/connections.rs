@@ -22,7 +22,13 @@ fn pipelined_requests_are_answered_in_order() {
     let (gateway, key) = serving(&upstream);
     let mut connection = gateway.connect();
     let keyless = "GET /api/calls HTTP/1.1\r\nHost: a\r\n\r\n".to_owned();
-    let all = [get(&key, "/api/calls"), keyless, get(&key, "/api/contacts"), get(&key, "/api/nope"), get(&key, "/api/calls")];
+    let all = [
+        get(&key, "/api/calls"),
+        keyless,
+        get(&key, "/api/contacts"),
+        get(&key, "/api/nope"),
+        get(&key, "/api/calls"),
+    ];
     connection.send(all.concat());
     let statuses: Vec<u16> = (0..5).map(|_| connection.answer().status).collect();
     assert_eq!(statuses, [200, 401, 200, 404, 200]);
@@ -40,9 +46,11 @@ fn connections_are_kept() {
         assert_eq!(connection.exchange(get(&key, "/api/calls")).status, 200);
         assert_eq!(connection.exchange("GET /api/calls HTTP/1.1\r\nHost: a\r\n\r\n").status, 401);
     }
-    let used: std::collections::BTreeSet<usize> = upstream.requests().iter().map(|seen| seen.connection).collect();
+    let used: std::collections::BTreeSet<usize> =
+        upstream.requests().iter().map(|seen| seen.connection).collect();
     assert_eq!(used.len(), 1, "one upstream connection: {used:?}");
-    let last = connection.exchange(get(&key, "/api/calls").replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
+    let last = connection
+        .exchange(get(&key, "/api/calls").replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
     assert_eq!(last.status, 200);
     assert!(connection.is_closed(), "a client that wants to close is let go");
 }
@@ -52,7 +60,10 @@ fn connections_are_kept() {
 fn head_has_no_body() {
     let upstream = Upstream::scripted(|seen| {
         if seen.method == "HEAD" {
-            Reply::raw(format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", CALLS.len()))
+            Reply::raw(format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+                CALLS.len()
+            ))
         } else {
             Reply::json(CALLS)
         }
@@ -73,15 +84,25 @@ fn http_1_0_is_505_on_filtered_routes() {
     let (gateway, key) = serving(&upstream);
     for (target, status) in [("/api/calls", 505), ("/api/coach/rubrics", 200), ("/api/nope", 404)] {
         let mut connection = gateway.connect();
-        let request = format!("GET {target} HTTP/1.0\r\nHost: a\r\nAuthorization: Bearer {}\r\n\r\n", key.text);
+        let request = format!(
+            "GET {target} HTTP/1.0\r\nHost: a\r\nAuthorization: Bearer {}\r\n\r\n",
+            key.text
+        );
         let answer = connection.exchange(request);
         assert_eq!(answer.status, status, "{target}: {}", answer.text());
-        assert_eq!((answer.version.as_str(), answer.header("transfer-encoding")), ("HTTP/1.0", None), "{target}");
+        assert_eq!(
+            (answer.version.as_str(), answer.header("transfer-encoding")),
+            ("HTTP/1.0", None),
+            "{target}"
+        );
         assert!(connection.is_closed(), "{target}");
     }
     let chunked = [&CALLS.as_bytes()[..20], &CALLS.as_bytes()[20..]];
     upstream.now_replies(Reply::chunked(&chunked));
-    let request = format!("GET /api/coach/rubrics HTTP/1.0\r\nHost: a\r\nAuthorization: Bearer {}\r\n\r\n", key.text);
+    let request = format!(
+        "GET /api/coach/rubrics HTTP/1.0\r\nHost: a\r\nAuthorization: Bearer {}\r\n\r\n",
+        key.text
+    );
     let answer = gateway.raw(request);
     assert_eq!((answer.status, answer.header("transfer-encoding")), (200, None));
     assert_eq!(answer.text(), CALLS);
@@ -93,7 +114,11 @@ fn http_1_0_is_505_on_filtered_routes() {
 fn expect_100_continue_is_answered_by_the_verdict() {
     let upstream = Upstream::answering(200, CONTACTS);
     let (gateway, key) = serving(&upstream);
-    let head = |auth: &str| format!("POST /api/contacts HTTP/1.1\r\nHost: a\r\n{auth}Expect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    let head = |auth: &str| {
+        format!(
+            "POST /api/contacts HTTP/1.1\r\nHost: a\r\n{auth}Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+        )
+    };
     let mut connection = gateway.connect();
     // The client holds its body back until 100 comes; the answer then shows that it did.
     connection.send(head(&format!("Authorization: Bearer {}\r\n", key.text)));
@@ -103,7 +128,10 @@ fn expect_100_continue_is_answered_by_the_verdict() {
     assert_eq!(upstream.last().body, b"{}");
     assert_eq!(upstream.last().header("expect"), None);
     let refused = gateway.connect().send(head("")).answer();
-    assert_eq!((refused.verdict(), refused.early.as_slice()), (refusal(401, "missing_api_key"), &[][..]));
+    assert_eq!(
+        (refused.verdict(), refused.early.as_slice()),
+        (refusal(401, "missing_api_key"), &[][..])
+    );
 }
 
 /// A client that has said all it will say still gets its answer.
@@ -140,7 +168,11 @@ fn no_connection_is_ever_upgraded() {
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nsecret tunnel bytes",
     ));
     let (gateway, key) = serving(&upstream);
-    for fields in ["", "Connection: Upgrade\r\nUpgrade: websocket\r\n", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"] {
+    for fields in [
+        "",
+        "Connection: Upgrade\r\nUpgrade: websocket\r\n",
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+    ] {
         for target in ["/api/calls", "/api/coach/rubrics"] {
             let request = get(&key, target).replace("\r\n\r\n", &format!("\r\n{fields}\r\n"));
             let mut connection = gateway.connect();
@@ -148,7 +180,12 @@ fn no_connection_is_ever_upgraded() {
             assert_eq!(answer.status, 502, "{target} {fields:?}");
             assert!(!String::from_utf8_lossy(&answer.wire).contains("tunnel"));
             let seen = upstream.last();
-            assert_eq!((seen.header("upgrade"), seen.header("http2-settings")), (None, None), "{}", seen.head);
+            assert_eq!(
+                (seen.header("upgrade"), seen.header("http2-settings")),
+                (None, None),
+                "{}",
+                seen.head
+            );
         }
     }
 }

@@ -5,7 +5,8 @@ use crate::support::answer::refusal;
 use crate::support::{Config, Directory, Gateway, Key, Upstream};
 
 fn serving(upstream: &Upstream, accept: &str, keys: impl IntoIterator<Item = Key>) -> Gateway {
-    let config = Config::with_upstream(upstream).section("keys", &format!("{{ prefix: avoca_, accept: {accept} }}"));
+    let config = Config::with_upstream(upstream)
+        .section("keys", &format!("{{ prefix: avoca_, accept: {accept} }}"));
     Gateway::start(&config, &Directory::of(keys))
 }
 
@@ -32,7 +33,10 @@ fn a_key_of_another_shape_is_refused() {
         ("a trailing tab", format!("{text}\t")),
         ("very long", "a".repeat(4096)),
     ] {
-        let answer = gateway.get("/api/calls").header("Authorization", &format!("Bearer {presented}")).send();
+        let answer = gateway
+            .get("/api/calls")
+            .header("Authorization", &format!("Bearer {presented}"))
+            .send();
         assert_eq!(answer.verdict(), refusal(401, "invalid_api_key"), "{what}");
     }
     assert_eq!(upstream.requests_seen(), 0);
@@ -59,9 +63,16 @@ fn both_halves_of_a_pair_must_match() {
         ("CLIENT_KEY:CLIENT_SECRET:", 401),
         ("client_key:CLIENT_SECRET", 401),
     ] {
-        let bearer = gateway.get("/api/calls").header("Authorization", &format!("Bearer {presented}")).send();
+        let bearer = gateway
+            .get("/api/calls")
+            .header("Authorization", &format!("Bearer {presented}"))
+            .send();
         assert_eq!(bearer.status, status, "Bearer {presented}");
-        assert_eq!(gateway.get("/api/calls").header("X-API-Key", presented).send().status, status, "{presented}");
+        assert_eq!(
+            gateway.get("/api/calls").header("X-API-Key", presented).send().status,
+            status,
+            "{presented}"
+        );
     }
 }
 
@@ -74,18 +85,21 @@ fn basic_carries_the_halves_where_it_is_accepted() {
     for (value, status, code) in [
         ("Basic aGFsZl9vbmU6aGFsZl90d28=", 200, ""),
         ("basic aGFsZl9vbmU6aGFsZl90d28=", 200, ""),
-        ("Basic aGFsZl9vbmU6d3Jvbmc=", 401, "invalid_api_key"),          // half_one:wrong
-        ("Basic aGFsZl9vbmU=", 401, "invalid_api_key"),                  // half_one
-        ("Basic aGFsZl9vbmU6aGFsZl90d28", 401, "invalid_api_key"),        // no padding
+        ("Basic aGFsZl9vbmU6d3Jvbmc=", 401, "invalid_api_key"), // half_one:wrong
+        ("Basic aGFsZl9vbmU=", 401, "invalid_api_key"),         // half_one
+        ("Basic aGFsZl9vbmU6aGFsZl90d28", 401, "invalid_api_key"), // no padding
         ("Basic aGFsZl9vbmU6aGFsZl90d28=x", 401, "invalid_api_key"),
         ("Basic", 401, "invalid_api_key"),
-        ("Bearer half_one:half_two", 401, "missing_api_key"),           // not accepted here
+        ("Bearer half_one:half_two", 401, "missing_api_key"), // not accepted here
     ] {
         let answer = accepting.get("/api/calls").header("Authorization", value).send();
         assert_eq!((answer.status, answer.code().as_str()), (status, code), "{value}");
     }
     let not_accepting = serving(&upstream, "[bearer]", [pair.clone()]);
-    let answer = not_accepting.get("/api/calls").header("Authorization", "Basic aGFsZl9vbmU6aGFsZl90d28=").send();
+    let answer = not_accepting
+        .get("/api/calls")
+        .header("Authorization", "Basic aGFsZl9vbmU6aGFsZl90d28=")
+        .send();
     assert_eq!(answer.verdict(), refusal(401, "missing_api_key"));
     assert_eq!(not_accepting.get("/api/calls").header("X-API-Key", &pair.text).send().status, 401);
     assert_eq!(not_accepting.get("/api/calls").bearer(&pair).send().status, 200);
@@ -139,5 +153,9 @@ fn odd_credential_headers_are_refused() {
         assert!(statuses.contains(&answer.status), "{line:?}: {}", answer.status);
     }
     assert_eq!(upstream.requests_seen(), 0);
-    assert_eq!(gateway.get("/api/calls").bearer(&key).send().status, 200, "the good request after them works");
+    assert_eq!(
+        gateway.get("/api/calls").bearer(&key).send().status,
+        200,
+        "the good request after them works"
+    );
 }

@@ -25,7 +25,10 @@ const MIXED: &str = r#"{"data":[
 
 fn keys() -> [Key; 5] {
     ["user_non_private", "user_full", "org_non_private", "org_full", "legacy"].map(|scope| {
-        let key = Key::new(scope, &["calls:read", "transcripts:read", "contacts:read", "coach:read", "leads:read"]);
+        let key = Key::new(
+            scope,
+            &["calls:read", "transcripts:read", "contacts:read", "coach:read", "leads:read"],
+        );
         let key = key.with("data_scope", scope);
         if scope.starts_with("user") { key.with("user", "u_ann") } else { key }
     })
@@ -42,16 +45,34 @@ fn each_data_scope_sees_its_rows() {
     let keys = keys();
     let gateway = Gateway::start(&Config::with_upstream(&upstream), &Directory::of(keys.clone()));
     let all = vec![
-        "ann_public", "ann_private", "ann_by_id", "bob_public", "bob_private", "ann_unsaid", "ann_null", "ann_quoted",
-        "ann_zero", "ann_doubled", "ann_escaped", "nobody_public", "ann_longer",
+        "ann_public",
+        "ann_private",
+        "ann_by_id",
+        "bob_public",
+        "bob_private",
+        "ann_unsaid",
+        "ann_null",
+        "ann_quoted",
+        "ann_zero",
+        "ann_doubled",
+        "ann_escaped",
+        "nobody_public",
+        "ann_longer",
     ];
     let anns = vec![
-        "ann_public", "ann_private", "ann_by_id", "ann_unsaid", "ann_null", "ann_quoted", "ann_zero", "ann_doubled",
+        "ann_public",
+        "ann_private",
+        "ann_by_id",
+        "ann_unsaid",
+        "ann_null",
+        "ann_quoted",
+        "ann_zero",
+        "ann_doubled",
         "ann_escaped",
     ];
-    let public = vec!["ann_public", "ann_by_id", "bob_public", "ann_escaped", "nobody_public", "ann_longer"];
-    let expected =
-        [vec!["ann_public", "ann_by_id", "ann_escaped"], anns, public, all.clone(), all];
+    let public =
+        vec!["ann_public", "ann_by_id", "bob_public", "ann_escaped", "nobody_public", "ann_longer"];
+    let expected = [vec!["ann_public", "ann_by_id", "ann_escaped"], anns, public, all.clone(), all];
     for (key, expected) in keys.iter().zip(expected) {
         let answer = gateway.get("/api/calls").header("X-Request-Id", &key.id).bearer(key).send();
         assert_eq!(answer.status, 200);
@@ -65,7 +86,10 @@ fn each_data_scope_sees_its_rows() {
         let line = gateway.access_line(&key.id);
         assert_eq!(line["rows_hidden"], json!(13 - expected.len()), "{line}");
     }
-    assert_eq!(gateway.metric("colonnade_rows_hidden_total", &[("resource", "calls")]), (10 + 4 + 7) as f64);
+    assert_eq!(
+        gateway.metric("colonnade_rows_hidden_total", &[("resource", "calls")]),
+        (10 + 4 + 7) as f64
+    );
 }
 
 /// P3: a single hidden row is 404, the same bytes as a path that does not exist.
@@ -74,10 +98,14 @@ fn a_single_hidden_row_is_404() {
     let upstream = Upstream::answering(200, "{}");
     let keys = keys();
     let gateway = Gateway::start(&Config::with_upstream(&upstream), &Directory::of(keys.clone()));
-    let private = r#"{"data":{"call_id":"x","is_private":true,"user_email":"ann@acme.test","team_id":101}}"#;
-    let bobs = r#"{"data":{"call_id":"x","is_private":false,"user_email":"bob@acme.test","team_id":101}}"#;
-    let elsewhere = r#"{"data":{"call_id":"x","is_private":false,"user_email":"ann@acme.test","team_id":999}}"#;
-    let good = r#"{"data":{"call_id":"x","is_private":false,"user_email":"ann@acme.test","team_id":101}}"#;
+    let private =
+        r#"{"data":{"call_id":"x","is_private":true,"user_email":"ann@acme.test","team_id":101}}"#;
+    let bobs =
+        r#"{"data":{"call_id":"x","is_private":false,"user_email":"bob@acme.test","team_id":101}}"#;
+    let elsewhere =
+        r#"{"data":{"call_id":"x","is_private":false,"user_email":"ann@acme.test","team_id":999}}"#;
+    let good =
+        r#"{"data":{"call_id":"x","is_private":false,"user_email":"ann@acme.test","team_id":101}}"#;
     for (body, statuses) in [
         (private, [404, 200, 404, 200, 200]),
         (bobs, [404, 404, 200, 200, 200]),
@@ -108,7 +136,11 @@ fn head_does_not_tell_of_a_hidden_row() {
         let answer = gateway.request("HEAD", "/api/calls").bearer(key).send();
         assert_eq!(answer.status, 200, "{}", key.id);
         let upstreams = MIXED.len().to_string();
-        assert_ne!(answer.header("content-length"), Some(upstreams.as_str()), "the upstream's length counts hidden rows");
+        assert_ne!(
+            answer.header("content-length"),
+            Some(upstreams.as_str()),
+            "the upstream's length counts hidden rows"
+        );
     }
 }
 
@@ -133,21 +165,32 @@ fn a_data_scope_that_cannot_be_kept_closes_the_route() {
             upstream.forget();
             let answer = gateway.get(target).bearer(key).send();
             assert_eq!(upstream.requests_seen(), usize::from(passes), "{target} {}", key.id);
-            assert!(passes || answer.verdict() == unsupported, "{target} {}: {}", key.id, answer.text());
+            assert!(
+                passes || answer.verdict() == unsupported,
+                "{target} {}: {}",
+                key.id,
+                answer.text()
+            );
         }
     }
     assert_eq!(gateway.get("/api/contacts").bearer(&keys[0]).send().status, 200);
-    assert_eq!(upstream.last().header("x-colonnade-data-scope").as_deref(), Some("user_non_private"));
+    assert_eq!(
+        upstream.last().header("x-colonnade-data-scope").as_deref(),
+        Some("user_non_private")
+    );
 }
 
 /// P2: a user scope without a user, and a user on any other scope, are faults of that key alone.
 #[test]
 fn a_user_belongs_to_a_user_scope_and_to_no_other() {
     let upstream = Upstream::answering(200, MIXED);
-    let good = Key::new("good", &["calls:read"]).with("data_scope", "user_full").with("user", "u_ann");
+    let good =
+        Key::new("good", &["calls:read"]).with("data_scope", "user_full").with("user", "u_ann");
     let keys = [
         Key::new("no_user", &["calls:read"]).with("data_scope", "user_full"),
-        Key::new("stranger", &["calls:read"]).with("data_scope", "user_non_private").with("user", "u_nobody"),
+        Key::new("stranger", &["calls:read"])
+            .with("data_scope", "user_non_private")
+            .with("user", "u_nobody"),
         Key::new("org_user", &["calls:read"]).with("data_scope", "org_full").with("user", "u_ann"),
         Key::new("default_user", &["calls:read"]).with("user", "u_ann"),
         Key::new("made_up", &["calls:read"]).with("data_scope", "everything"),
@@ -156,7 +199,12 @@ fn a_user_belongs_to_a_user_scope_and_to_no_other() {
     let gateway = Gateway::start(&Config::with_upstream(&upstream), &directory);
     assert_eq!(gateway.get("/api/calls").bearer(&good).send().status, 200);
     for key in &keys {
-        assert_eq!(gateway.get("/api/calls").bearer(key).send().verdict(), refusal(401, "invalid_api_key"), "{}", key.id);
+        assert_eq!(
+            gateway.get("/api/calls").bearer(key).send().verdict(),
+            refusal(401, "invalid_api_key"),
+            "{}",
+            key.id
+        );
         let told = gateway.log.all().iter().any(|line| line.contains(&key.id));
         assert!(told, "the fault of {} is reported", key.id);
     }
@@ -166,9 +214,15 @@ fn a_user_belongs_to_a_user_scope_and_to_no_other() {
 #[test]
 fn a_required_data_scope_must_be_given() {
     let upstream = Upstream::answering(200, MIXED);
-    let (with, without) = (Key::new("with", &["calls:read"]).with("data_scope", "org_full"), Key::new("without", &["calls:read"]));
-    let config = Config::with_upstream(&upstream).section("keys", "{ prefix: avoca_, data_scope: required }");
-    let gateway = Launch::files(&config.text(), &Directory::of([with.clone(), without.clone()]).text()).start();
+    let (with, without) = (
+        Key::new("with", &["calls:read"]).with("data_scope", "org_full"),
+        Key::new("without", &["calls:read"]),
+    );
+    let config = Config::with_upstream(&upstream)
+        .section("keys", "{ prefix: avoca_, data_scope: required }");
+    let gateway =
+        Launch::files(&config.text(), &Directory::of([with.clone(), without.clone()]).text())
+            .start();
     assert_eq!(gateway.get("/api/calls").bearer(&with).send().status, 200);
     assert_eq!(gateway.get("/api/calls").bearer(&without).send().status, 401);
 }
@@ -178,18 +232,24 @@ fn a_required_data_scope_must_be_given() {
 #[test]
 fn a_deactivated_user_closes_their_keys_and_no_others() {
     let upstream = Upstream::answering(200, MIXED);
-    let anns = Key::new("anns", &["calls:read"]).with("data_scope", "user_full").with("user", "u_ann");
+    let anns =
+        Key::new("anns", &["calls:read"]).with("data_scope", "user_full").with("user", "u_ann");
     let org = Key::new("org", &["calls:read"]).with("owner", "u_ann");
     let active = Directory::of([org.clone(), anns.clone()]);
     let ann = |active: bool| json!({ "u_ann": { "email": "ann@acme.test", "active": active } });
     let mut gateway = Gateway::start(&Config::with_upstream(&upstream), &active);
     let mut kept = gateway.connect();
-    let mut asks = |gateway: &Gateway, key: &Key| gateway.get("/api/calls").bearer(key).send_on(&mut kept).verdict();
+    let mut asks = |gateway: &Gateway, key: &Key| {
+        gateway.get("/api/calls").bearer(key).send_on(&mut kept).verdict()
+    };
     assert_eq!(asks(&gateway, &anns), refusal(200, ""));
     gateway.write_directory(&active.clone().acme("users", ann(false)));
     upstream.forget();
     assert_eq!(asks(&gateway, &anns), refusal(403, "owner_deactivated"));
-    assert_eq!(gateway.get("/api/key").bearer(&anns).send().verdict(), refusal(403, "owner_deactivated"));
+    assert_eq!(
+        gateway.get("/api/key").bearer(&anns).send().verdict(),
+        refusal(403, "owner_deactivated")
+    );
     assert_eq!(upstream.requests_seen(), 0);
     assert_eq!(asks(&gateway, &org), refusal(200, ""), "the owner is for audit alone");
     gateway.write_directory(&active.acme("users", ann(true)));

@@ -18,14 +18,17 @@ fn key() -> Key {
 fn serving(upstream: &Upstream) -> (Gateway, Key) {
     let key = key();
     let timeouts = "timeouts: { connect: 500ms, first_byte: 300ms, idle: 400ms, total: 5s }";
-    let config = Config::with_upstream(upstream).upstream_with("calls", upstream.address(), timeouts);
+    let config =
+        Config::with_upstream(upstream).upstream_with("calls", upstream.address(), timeouts);
     (Gateway::start(&config, &Directory::of([key.clone()])), key)
 }
 
 /// E13: nobody listens there.
 #[test]
 fn an_upstream_that_is_down_is_502() {
-    let config = ["calls", "coach", "leads"].iter().fold(Config::new(), |config, name| config.upstream(name, nobody()));
+    let config = ["calls", "coach", "leads"]
+        .iter()
+        .fold(Config::new(), |config, name| config.upstream(name, nobody()));
     let key = key();
     let gateway = Gateway::start(&config, &Directory::of([key.clone()]));
     let began = Instant::now();
@@ -34,7 +37,11 @@ fn an_upstream_that_is_down_is_502() {
     assert!(answer.header("x-ratelimit-limit").is_some());
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     assert!(!answer.text().contains("127.0.0.1"), "no upstream detail: {}", answer.text());
-    assert_eq!(gateway.telemetry("/readyz").status, 200, "an upstream that is away does not fail the gateway");
+    assert_eq!(
+        gateway.telemetry("/readyz").status,
+        200,
+        "an upstream that is away does not fail the gateway"
+    );
 }
 
 /// E13: it takes the request and closes, resets, or speaks no HTTP; and the good request after works.
@@ -60,7 +67,10 @@ fn an_upstream_that_breaks_off_is_502() {
         upstream.now_replies(Reply::json(CALLS));
         assert_eq!(gateway.get("/api/calls").bearer(&key).send().status, 200, "after {what}");
     }
-    assert!(!gateway.log.all().iter().any(|line| line.contains(SECRET)), "upstream bytes in the log");
+    assert!(
+        !gateway.log.all().iter().any(|line| line.contains(SECRET)),
+        "upstream bytes in the log"
+    );
 }
 
 /// E13: a reset before any answer.
@@ -81,7 +91,10 @@ fn a_body_that_ends_early_is_a_clean_502() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
     for (what, bytes) in [
         ("length", format!("{head}Content-Length: {}\r\n\r\n{half}", CALLS.len())),
-        ("chunked", format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{half}\r\n", half.len())),
+        (
+            "chunked",
+            format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{half}\r\n", half.len()),
+        ),
         ("close", format!("{head}\r\n{half}")),
     ] {
         upstream.now_replies(Reply::raw(bytes).then_close());
@@ -100,7 +113,11 @@ fn a_silent_upstream_is_504() {
     let answer = gateway.get("/api/calls").bearer(&key).send();
     assert_eq!(answer.verdict(), refusal(504, "upstream_timeout"));
     assert!(answer.header("x-ratelimit-limit").is_some());
-    assert!((Duration::from_millis(250)..Duration::from_secs(4)).contains(&began.elapsed()), "{:?}", began.elapsed());
+    assert!(
+        (Duration::from_millis(250)..Duration::from_secs(4)).contains(&began.elapsed()),
+        "{:?}",
+        began.elapsed()
+    );
     let gate = crate::support::Gate::new();
     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{\"data\":[";
     upstream.now_replies(Reply::raw(head).wait(&gate));
@@ -114,7 +131,10 @@ fn a_silent_upstream_is_504() {
 fn an_upstreams_error_is_replaced() {
     let upstream = Upstream::answering(200, CALLS);
     let (gateway, key) = serving(&upstream);
-    for status in [400_u16, 401, 402, 403, 409, 410, 418, 422, 429, 451, 499, 500, 501, 502, 503, 504, 511, 599] {
+    for status in [
+        400_u16, 401, 402, 403, 409, 410, 418, 422, 429, 451, 499, 500, 501, 502, 503, 504, 511,
+        599,
+    ] {
         let headers = [
             ("Content-Type", "text/html"),
             ("WWW-Authenticate", "Basic realm=\"upstream-internal-detail\""),
@@ -129,8 +149,15 @@ fn an_upstreams_error_is_replaced() {
             assert_eq!(answer.verdict(), refusal(status, "upstream_error"), "{target}");
             assert_eq!(answer.json()["status"], json!(status));
             let wire = String::from_utf8_lossy(&answer.wire).into_owned();
-            assert!(!wire.contains(SECRET) && !wire.contains("Own Words"), "{target} {status}: {wire}");
-            assert_eq!(answer.values("www-authenticate").count(), 0, "{target} {status}: the challenge is not ours");
+            assert!(
+                !wire.contains(SECRET) && !wire.contains("Own Words"),
+                "{target} {status}: {wire}"
+            );
+            assert_eq!(
+                answer.values("www-authenticate").count(),
+                0,
+                "{target} {status}: the challenge is not ours"
+            );
         }
     }
 }
@@ -173,7 +200,8 @@ fn errors_come_in_the_configured_style() {
     let upstream = Upstream::answering(200, CALLS);
     let key = key();
     for style in ["problem", "flat", "nested", "detail"] {
-        let config = Config::with_upstream(&upstream).section("errors", &format!("{{ style: {style} }}"));
+        let config =
+            Config::with_upstream(&upstream).section("errors", &format!("{{ style: {style} }}"));
         let gateway = Gateway::start(&config, &Directory::of([key.clone()]));
         for (target, key, status, code) in [
             ("/api/calls", None, 401, "missing_api_key"),
@@ -199,7 +227,10 @@ fn errors_come_in_the_configured_style() {
                     &body["message"]
                 }
                 "nested" => {
-                    assert_eq!((&body["error"]["code"], &body["error"]["status"]), (&json!(code), &json!(status)));
+                    assert_eq!(
+                        (&body["error"]["code"], &body["error"]["status"]),
+                        (&json!(code), &json!(status))
+                    );
                     &body["error"]["message"]
                 }
                 _ => &body["detail"],

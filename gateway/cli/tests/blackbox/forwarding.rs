@@ -13,10 +13,28 @@ fn serving(upstream: &Upstream) -> (Gateway, Key) {
 
 /// What every upstream request may hold, on any route.
 const KNOWN: [&str; 22] = [
-    "accept", "accept-encoding", "accept-language", "content-type", "content-length", "transfer-encoding", "connection",
-    "host", "idempotency-key", "if-match", "user-agent", "traceparent", "x-request-id", "x-forwarded-for",
-    "x-forwarded-host", "x-forwarded-proto", "x-colonnade-key-id", "x-colonnade-account", "x-colonnade-team",
-    "x-colonnade-user", "x-colonnade-data-scope", "x-colonnade-scopes",
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "content-type",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "host",
+    "idempotency-key",
+    "if-match",
+    "user-agent",
+    "traceparent",
+    "x-request-id",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-colonnade-key-id",
+    "x-colonnade-account",
+    "x-colonnade-team",
+    "x-colonnade-user",
+    "x-colonnade-data-scope",
+    "x-colonnade-scopes",
 ];
 
 /// Of the client's headers only those on the list go up.
@@ -48,13 +66,21 @@ fn request_headers_go_up_by_a_list() {
         ("Baggage", "user=ann"),
         ("Tracestate", "a=b"),
     ];
-    let request = fields.iter().fold(gateway.get("/api/calls").bearer(&key), |r, (name, value)| r.header(name, value));
+    let request = fields
+        .iter()
+        .fold(gateway.get("/api/calls").bearer(&key), |r, (name, value)| r.header(name, value));
     assert_eq!(request.send().status, 200);
     let seen = upstream.last();
     for name in seen.header_names() {
-        assert!(KNOWN.contains(&name.as_str()) || name == "tracestate", "{name} went up: {}", seen.head);
+        assert!(
+            KNOWN.contains(&name.as_str()) || name == "tracestate",
+            "{name} went up: {}",
+            seen.head
+        );
     }
-    for (name, value) in [("accept", "application/json"), ("accept-language", "es"), ("user-agent", "crm/1.0")] {
+    for (name, value) in
+        [("accept", "application/json"), ("accept-language", "es"), ("user-agent", "crm/1.0")]
+    {
         assert_eq!(seen.header(name).as_deref(), Some(value));
     }
     for name in ["range", "if-range", "if-none-match", "if-modified-since", "if-match", "cookie"] {
@@ -81,7 +107,11 @@ fn a_body_goes_up_byte_for_byte() {
     let seen = upstream.last();
     assert_eq!((seen.method.as_str(), seen.target.as_str()), ("PUT", "/api/contacts/7"));
     assert_eq!(seen.body, body.as_bytes());
-    for (name, value) in [("content-type", "application/json"), ("idempotency-key", "once-7"), ("if-match", "\"v1\"")] {
+    for (name, value) in [
+        ("content-type", "application/json"),
+        ("idempotency-key", "once-7"),
+        ("if-match", "\"v1\""),
+    ] {
         assert_eq!(seen.header(name).as_deref(), Some(value), "{}", seen.head);
     }
     assert_eq!(seen.header("content-length").as_deref(), Some(body.len().to_string().as_str()));
@@ -101,7 +131,9 @@ fn a_chunked_body_goes_up_without_its_ornaments() {
     ] {
         upstream.forget();
         let auth = &key.text;
-        let head = format!("POST /api/contacts HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {auth}\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let head = format!(
+            "POST /api/contacts HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {auth}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        );
         let answer = gateway.raw(head + body);
         if answer.status == 200 {
             let seen = upstream.last();
@@ -109,7 +141,12 @@ fn a_chunked_body_goes_up_without_its_ornaments() {
             let wire = String::from_utf8_lossy(&seen.wire).into_owned();
             assert!(!wire.contains("x=y") && !wire.contains("X-Trailer"), "{wire}");
         } else {
-            assert!(!plain && answer.status == 400, "{body:?}: {} {}", answer.status, answer.text());
+            assert!(
+                !plain && answer.status == 400,
+                "{body:?}: {} {}",
+                answer.status,
+                answer.text()
+            );
         }
     }
 }
@@ -161,9 +198,23 @@ fn answer_headers_come_back_by_a_list() {
     assert!(answer.header("content-type").unwrap().starts_with("application/json"));
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     assert_eq!(answer.header("x-request-id"), Some("mine"));
-    assert_eq!(answer.number("content-length"), answer.body.len() as u64, "a body that ended early carries its length");
-    let head: String = answer.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
-    for foreign in ["etag", "content-md5", "digest", "accept-ranges", "upstream", "last-modified", "set-cookie", "location"] {
+    assert_eq!(
+        answer.number("content-length"),
+        answer.body.len() as u64,
+        "a body that ended early carries its length"
+    );
+    let head: String =
+        answer.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+    for foreign in [
+        "etag",
+        "content-md5",
+        "digest",
+        "accept-ranges",
+        "upstream",
+        "last-modified",
+        "set-cookie",
+        "location",
+    ] {
         assert!(!head.contains(foreign), "{foreign} came back: {head}");
     }
     upstream.now_replies(Reply::raw(
@@ -177,13 +228,18 @@ fn answer_headers_come_back_by_a_list() {
 /// A route may forward and return more headers by name.
 #[test]
 fn a_route_may_list_more_headers() {
-    let upstream = Upstream::replying(Reply::with_headers(200, &[("Content-Type", "application/json"), ("X-Back", "b"), ("X-Other", "o")], CALLS));
+    let upstream = Upstream::replying(Reply::with_headers(
+        200,
+        &[("Content-Type", "application/json"), ("X-Back", "b"), ("X-Other", "o")],
+        CALLS,
+    ));
     let routes = r#"
   - { match: GET /api/calls, upstream: calls, scope: calls:read, resource: calls, rows: "data[]", forward_headers: [x-up], return_headers: [x-back] }"#;
     let key = Key::new("k", &["calls:read"]);
     let config = Config::with_upstream(&upstream).section("routes", routes);
     let gateway = Gateway::start(&config, &Directory::of([key.clone()]));
-    let answer = gateway.get("/api/calls").header("X-Up", "u").header("X-Down", "d").bearer(&key).send();
+    let answer =
+        gateway.get("/api/calls").header("X-Up", "u").header("X-Down", "d").bearer(&key).send();
     assert_eq!((answer.header("x-back"), answer.header("x-other")), (Some("b"), None));
     let seen = upstream.last();
     assert_eq!((seen.header("x-up").as_deref(), seen.header("x-down")), (Some("u"), None));
@@ -194,7 +250,11 @@ fn a_route_may_list_more_headers() {
 fn the_upstream_gets_a_host_of_its_own() {
     let upstream = Upstream::answering(200, CALLS);
     let key = Key::new("k", &["calls:read", "contacts:read"]);
-    let config = Config::with_upstream(&upstream).upstream_with("calls", upstream.address(), "host: calls.internal");
+    let config = Config::with_upstream(&upstream).upstream_with(
+        "calls",
+        upstream.address(),
+        "host: calls.internal",
+    );
     let gateway = Gateway::start(&config, &Directory::of([key.clone()]));
     gateway.get("/api/calls").bearer(&key).send();
     assert_eq!(upstream.last().header("host").as_deref(), Some("calls.internal"));
@@ -221,7 +281,8 @@ fn forwarded_addresses_are_believed_from_trusted_proxies_alone() {
         (&behind, &far, 200, "203.0.113.9, 127.0.0.1"),
     ] {
         upstream.forget();
-        let answer = gateway.get("/api/calls").header("X-Forwarded-For", "203.0.113.9").bearer(key).send();
+        let answer =
+            gateway.get("/api/calls").header("X-Forwarded-For", "203.0.113.9").bearer(key).send();
         assert_eq!(answer.status, status, "{}", key.id);
         if status == 403 {
             assert_eq!(answer.code(), "ip_not_allowed");
@@ -237,7 +298,8 @@ fn forwarded_addresses_are_believed_from_trusted_proxies_alone() {
 fn meetings_are_served_in_their_vendors_shape() {
     let body = r#"{"count":2,"next":"https://api.vendor.test/v1/meetings/?page=2","previous":null,"results":[{"uuid":"m1","subject":"a","is_private":false},{"uuid":"m2","subject":"b","is_private":true}],"debug":{"host":"internal"}}"#;
     let upstream = Upstream::answering(200, body);
-    let key = Key::with_text("meet", "CLIENT_KEY:CLIENT_SECRET", &["meetings:read"]).with("data_scope", "org_non_private");
+    let key = Key::with_text("meet", "CLIENT_KEY:CLIENT_SECRET", &["meetings:read"])
+        .with("data_scope", "org_non_private");
     let config = Config::with_upstream(&upstream)
         .scopes(&["meetings:read"])
         .section("resources", "\n  meetings: { beside: [count, next, previous], columns: { uuid: {}, subject: {} }, visibility: { private: is_private } }")
@@ -274,5 +336,8 @@ fn a_large_page_comes_through_whole() {
         assert_eq!(told["pagination"], json!({ "has_more": true }));
     }
     upstream.now_replies(Reply::json(CONTACTS));
-    assert_eq!(gateway.get("/api/contacts").bearer(&key).send().json(), json!({ "data": [{ "id": "contact_1", "name": "Zoë" }] }));
+    assert_eq!(
+        gateway.get("/api/contacts").bearer(&key).send().json(),
+        json!({ "data": [{ "id": "contact_1", "name": "Zoë" }] })
+    );
 }

@@ -15,15 +15,29 @@ fn serving(upstream: &Upstream, bounds: &str) -> (Gateway, Key) {
 }
 
 /// After each refusal: nothing reached the upstream, the connection ends, and a good request works.
-fn assert_refused(gateway: &Gateway, upstream: &Upstream, key: &Key, what: &str, bytes: &[u8], verdicts: &[(u16, &str)]) {
+fn assert_refused(
+    gateway: &Gateway,
+    upstream: &Upstream,
+    key: &Key,
+    what: &str,
+    bytes: &[u8],
+    verdicts: &[(u16, &str)],
+) {
     upstream.forget();
     let mut connection = gateway.connect();
     let answer = connection.send(bytes).answer();
     let verdict = answer.verdict();
-    assert!(verdicts.iter().any(|(status, code)| verdict == refusal(*status, code)), "{what}: {verdict:?}");
+    assert!(
+        verdicts.iter().any(|(status, code)| verdict == refusal(*status, code)),
+        "{what}: {verdict:?}"
+    );
     assert_eq!(upstream.requests_seen(), 0, "{what}: {:?}", upstream.requests());
     assert!(connection.is_closed(), "{what}: the connection goes on");
-    assert_eq!(gateway.get("/api/calls").bearer(key).send().status, 200, "the good request after: {what}");
+    assert_eq!(
+        gateway.get("/api/calls").bearer(key).send().status,
+        200,
+        "the good request after: {what}"
+    );
 }
 
 /// Two framings, odd lengths, odd codings: 400 and the end of the connection.
@@ -57,9 +71,19 @@ fn ambiguous_framing_is_refused() {
         "Transfer-Encoding : chunked\r\n",
         " Transfer-Encoding: chunked\r\n",
     ] {
-        let head = format!("POST /api/contacts HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n{fields}\r\n", key.text);
+        let head = format!(
+            "POST /api/contacts HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n{fields}\r\n",
+            key.text
+        );
         let bytes = format!("{head}0\r\n\r\n{SMUGGLED}");
-        assert_refused(&gateway, &upstream, &key, fields, bytes.as_bytes(), &[(400, "bad_request"), (413, "body_too_large")]);
+        assert_refused(
+            &gateway,
+            &upstream,
+            &key,
+            fields,
+            bytes.as_bytes(),
+            &[(400, "bad_request"), (413, "body_too_large")],
+        );
     }
 }
 
@@ -105,7 +129,12 @@ fn an_odd_head_is_refused() {
         ("TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 and so on\r\n\r\n".to_vec()),
     ];
     for (what, bytes) in heads {
-        let verdicts = [(400, "bad_request"), (405, "method_not_allowed"), (417, "bad_request"), (505, "http_version_not_supported")];
+        let verdicts = [
+            (400, "bad_request"),
+            (405, "method_not_allowed"),
+            (417, "bad_request"),
+            (505, "http_version_not_supported"),
+        ];
         assert_refused(&gateway, &upstream, &key, what, &bytes, &verdicts);
     }
 }
@@ -117,10 +146,15 @@ fn what_is_too_large_is_refused_with_its_own_status() {
     let bounds = "{ target: 256B, header: 2KiB, headers: 12, request_body: 100B }";
     let (gateway, key) = serving(&upstream, bounds);
     let get = |target: &str, fields: &str| {
-        let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n{fields}\r\n", key.text);
+        let head = format!(
+            "GET {target} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n{fields}\r\n",
+            key.text
+        );
         gateway.raw(head)
     };
-    let target = |length: usize| format!("/api/contacts?q={}", "a".repeat(length - "/api/contacts?q=".len()));
+    let target = |length: usize| {
+        format!("/api/contacts?q={}", "a".repeat(length - "/api/contacts?q=".len()))
+    };
     let fields = |number: usize| (0..number).map(|n| format!("X-{n}: y\r\n")).collect::<String>();
     for (answer, verdict) in [
         (get(&target(256), ""), (200, "")),
@@ -130,7 +164,10 @@ fn what_is_too_large_is_refused_with_its_own_status() {
         (get("/api/contacts", &fields(11)), (431, "headers_too_large")),
         (get("/api/contacts", &format!("X: {}\r\n", "y".repeat(1800))), (200, "")),
         (get("/api/contacts", &format!("X: {}\r\n", "y".repeat(2100))), (431, "headers_too_large")),
-        (get("/api/contacts", &format!("X: {}\r\n", "y".repeat(200_000))), (431, "headers_too_large")),
+        (
+            get("/api/contacts", &format!("X: {}\r\n", "y".repeat(200_000))),
+            (431, "headers_too_large"),
+        ),
     ] {
         assert_eq!(answer.verdict(), refusal(verdict.0, verdict.1));
     }
@@ -146,7 +183,8 @@ fn a_body_that_is_too_large_is_413() {
         gateway.raw(format!("POST /api/contacts HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {auth}\r\n{framing}\r\n{body}"))
     };
     let chunks = |sizes: &[usize]| {
-        let chunks: String = sizes.iter().map(|size| format!("{size:x}\r\n{}\r\n", "b".repeat(*size))).collect();
+        let chunks: String =
+            sizes.iter().map(|size| format!("{size:x}\r\n{}\r\n", "b".repeat(*size))).collect();
         format!("{chunks}0\r\n\r\n")
     };
     assert_eq!(post("Content-Length: 100\r\n", &"b".repeat(100)).status, 200);
@@ -154,10 +192,23 @@ fn a_body_that_is_too_large_is_413() {
     assert_eq!(post("Transfer-Encoding: chunked\r\n", &chunks(&[60, 40])).status, 200);
     assert_eq!(upstream.last().body, "b".repeat(100).as_bytes());
     upstream.forget();
-    assert_eq!(post("Content-Length: 101\r\n", &"b".repeat(101)).verdict(), refusal(413, "body_too_large"));
-    assert_eq!(post("Content-Length: 9999999999\r\n", "").verdict(), refusal(413, "body_too_large"));
-    assert_eq!(upstream.requests_seen(), 0, "an announced one is refused before the upstream is asked");
-    assert_eq!(post("Transfer-Encoding: chunked\r\n", &chunks(&[60, 41])).verdict(), refusal(413, "body_too_large"));
+    assert_eq!(
+        post("Content-Length: 101\r\n", &"b".repeat(101)).verdict(),
+        refusal(413, "body_too_large")
+    );
+    assert_eq!(
+        post("Content-Length: 9999999999\r\n", "").verdict(),
+        refusal(413, "body_too_large")
+    );
+    assert_eq!(
+        upstream.requests_seen(),
+        0,
+        "an announced one is refused before the upstream is asked"
+    );
+    assert_eq!(
+        post("Transfer-Encoding: chunked\r\n", &chunks(&[60, 41])).verdict(),
+        refusal(413, "body_too_large")
+    );
     assert_eq!(upstream.requests_seen(), 0, "a body that was cut never looks like a whole one");
     assert_eq!(post("Content-Length: 2\r\n", "{}").status, 200);
 }
@@ -182,7 +233,12 @@ fn broken_chunks_are_refused() {
         );
         let mut connection = gateway.connect();
         let answer = connection.send(format!("{head}{body}{SMUGGLED}")).answer();
-        assert!(matches!(answer.status, 400 | 413), "{body:?}: {} {}", answer.status, answer.text());
+        assert!(
+            matches!(answer.status, 400 | 413),
+            "{body:?}: {} {}",
+            answer.status,
+            answer.text()
+        );
         assert!(connection.is_closed(), "{body:?}");
         assert_eq!(upstream.requests_seen(), 0, "{body:?}");
     }
@@ -221,7 +277,10 @@ fn a_slow_body_is_408() {
     let (gateway, key) = serving(&upstream, "{ body_time: 300ms }");
     let began = Instant::now();
     let mut connection = gateway.connect();
-    let head = format!("POST /api/contacts HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nContent-Length: 10\r\n\r\n{{", key.text);
+    let head = format!(
+        "POST /api/contacts HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nContent-Length: 10\r\n\r\n{{",
+        key.text
+    );
     let answer = connection.send(head).answer();
     assert_eq!(answer.verdict(), refusal(408, "request_timeout"));
     assert!(began.elapsed() < Duration::from_secs(5));

@@ -26,7 +26,9 @@ fn one_key_changing_never_disturbs_another() {
         let askers: Vec<_> = (0..3)
             .map(|_| {
                 scope.spawn(|| {
-                    let request = crate::support::request::Request::new(address, "GET", "/api/calls").bearer(&b);
+                    let request =
+                        crate::support::request::Request::new(address, "GET", "/api/calls")
+                            .bearer(&b);
                     let mut connection = crate::support::Connection::open(address);
                     let mut remaining = Vec::new();
                     while !stop.load(Ordering::SeqCst) {
@@ -35,7 +37,10 @@ fn one_key_changing_never_disturbs_another() {
                         remaining.push(answer.number("x-ratelimit-remaining"));
                         asked.fetch_add(1, Ordering::SeqCst);
                     }
-                    assert!(remaining.windows(2).all(|two| two[1] < two[0]), "the count only ever goes down");
+                    assert!(
+                        remaining.windows(2).all(|two| two[1] < two[0]),
+                        "the count only ever goes down"
+                    );
                 })
             })
             .collect();
@@ -49,7 +54,9 @@ fn one_key_changing_never_disturbs_another() {
         ] {
             let before = asked.load(Ordering::SeqCst);
             gateway.write_directory(&directory);
-            waiting::until("requests after the change", || (asked.load(Ordering::SeqCst) > before + 5).then_some(()));
+            waiting::until("requests after the change", || {
+                (asked.load(Ordering::SeqCst) > before + 5).then_some(())
+            });
         }
         stop.store(true, Ordering::SeqCst);
         askers.into_iter().for_each(|asker| asker.join().unwrap());
@@ -64,7 +71,8 @@ fn one_key_changing_never_disturbs_another() {
 fn a_rename_changes_the_name_alone() {
     let upstream = Upstream::answering(200, CALLS);
     let key = reader("k").with("name", "Key 1").limited(100, "30d");
-    let mut gateway = Gateway::start(&Config::with_upstream(&upstream), &Directory::of([key.clone()]));
+    let mut gateway =
+        Gateway::start(&Config::with_upstream(&upstream), &Directory::of([key.clone()]));
     let mut connection = gateway.connect();
     let mut names = Vec::new();
     for name in ["Key 1", "Zapier – CS Team", "Büro 受付 📞"] {
@@ -88,8 +96,10 @@ fn after_a_revocation_not_one_request_passes() {
         Directory::of([other.clone(), key.clone().with("revoked_at", "2026-01-01T00:00:00Z")]),
         Directory::of([other.clone()]),
     ] {
-        let mut gateway =
-            Gateway::start(&Config::with_upstream(&upstream), &Directory::of([other.clone(), key.clone()]));
+        let mut gateway = Gateway::start(
+            &Config::with_upstream(&upstream),
+            &Directory::of([other.clone(), key.clone()]),
+        );
         let mut kept: Vec<_> = (0..8).map(|_| gateway.connect()).collect();
         for connection in &mut kept {
             assert_eq!(gateway.get("/api/calls").bearer(&key).send_on(connection).status, 200);
@@ -112,8 +122,10 @@ fn after_a_revocation_not_one_request_passes() {
 fn a_new_secret_takes_the_place_of_the_old() {
     let upstream = Upstream::answering(200, CALLS);
     let old = reader("k").limited(10, "30d");
-    let new = Key::with_text("k", "avoca_a-new-secret-0123456789abcdef", &["calls:read"]).limited(10, "30d");
-    let mut gateway = Gateway::start(&Config::with_upstream(&upstream), &Directory::of([old.clone()]));
+    let new = Key::with_text("k", "avoca_a-new-secret-0123456789abcdef", &["calls:read"])
+        .limited(10, "30d");
+    let mut gateway =
+        Gateway::start(&Config::with_upstream(&upstream), &Directory::of([old.clone()]));
     assert_eq!(gateway.get("/api/calls").bearer(&old).send().number("x-ratelimit-remaining"), 9);
     gateway.write_directory(&Directory::of([new.clone()]));
     assert_eq!(gateway.get("/api/calls").bearer(&old).send().status, 401);
@@ -125,10 +137,16 @@ fn a_new_secret_takes_the_place_of_the_old() {
 fn rotation_with_an_overlap_works() {
     let upstream = Upstream::answering(200, CALLS);
     let (old, new) = (reader("old").limited(5, "30d"), reader("new").limited(5, "30d"));
-    let mut gateway = Gateway::start(&Config::with_upstream(&upstream), &Directory::of([old.clone()]));
+    let mut gateway =
+        Gateway::start(&Config::with_upstream(&upstream), &Directory::of([old.clone()]));
     gateway.write_directory(&Directory::of([old.clone(), new.clone()]));
     for key in [&old, &new] {
-        assert_eq!(gateway.get("/api/calls").bearer(key).send().number("x-ratelimit-remaining"), 4, "{}", key.id);
+        assert_eq!(
+            gateway.get("/api/calls").bearer(key).send().number("x-ratelimit-remaining"),
+            4,
+            "{}",
+            key.id
+        );
     }
     gateway.write_directory(&Directory::of([new.clone()]));
     assert_eq!(gateway.get("/api/calls").bearer(&old).send().status, 401);
@@ -162,11 +180,17 @@ fn a_key_expires_by_the_clock() {
 fn rfc3339(at_s: u64) -> String {
     let (days, rest) = (at_s / 86_400 + 719_468, at_s % 86_400);
     let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
     let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3_600, rest / 60 % 60, rest % 60)
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+        rest / 3_600,
+        rest / 60 % 60,
+        rest % 60
+    )
 }

@@ -44,7 +44,11 @@ fn the_request_after_the_last_is_429() {
         assert_eq!(shown(&answer), (5, 0), "a refusal costs nothing and shows nothing negative");
         assert!(answer.number("retry-after") >= 1);
         assert!(answer.text().contains("minute"), "the limit is named: {}", answer.text());
-        assert_ne!(answer.header("connection"), Some("close"), "R9: a refusal does not cost a new connection");
+        assert_ne!(
+            answer.header("connection"),
+            Some("close"),
+            "R9: a refusal does not cost a new connection"
+        );
     }
     assert_eq!(upstream.requests_seen(), 5);
     let over = [("plan", "enterprise"), ("result", "over")];
@@ -70,7 +74,8 @@ fn a_plan_limits_its_keys() {
 fn two_keys_do_not_share_a_window() {
     let upstream = Upstream::answering(200, CALLS);
     let (a, b) = (limited("a", 3), limited("b", 3));
-    let gateway = Gateway::start(&Config::with_upstream(&upstream), &Directory::of([a.clone(), b.clone()]));
+    let gateway =
+        Gateway::start(&Config::with_upstream(&upstream), &Directory::of([a.clone(), b.clone()]));
     for _ in 0..10 {
         gateway.get("/api/calls").bearer(&a).send();
     }
@@ -111,7 +116,8 @@ fn never_more_than_the_limit_passes_at_any_concurrency() {
                     let mut connection = gateway.connect();
                     let mut left = Vec::new();
                     for _ in 0..3 {
-                        let answer = gateway.get("/api/calls").bearer(&key).send_on(&mut connection);
+                        let answer =
+                            gateway.get("/api/calls").bearer(&key).send_on(&mut connection);
                         match answer.status {
                             200 => {
                                 passed.fetch_add(1, Ordering::Relaxed);
@@ -145,14 +151,25 @@ fn reset_is_a_constant_second_ahead() {
     let mut resets = Vec::new();
     for key in &keys {
         // An hour's window may end between two requests, but not twice.
-        let sample = || (0..4).map(|_| gateway.get("/api/calls").bearer(key).send()).collect::<Vec<_>>();
+        let sample =
+            || (0..4).map(|_| gateway.get("/api/calls").bearer(key).send()).collect::<Vec<_>>();
         let mut answers = sample();
-        if answers.iter().any(|answer| answer.header("x-ratelimit-reset") != answers[0].header("x-ratelimit-reset")) {
+        if answers.iter().any(|answer| {
+            answer.header("x-ratelimit-reset") != answers[0].header("x-ratelimit-reset")
+        }) {
             answers = sample();
         }
         let reset = answers[0].number("x-ratelimit-reset");
-        assert!(answers.iter().all(|answer| answer.number("x-ratelimit-reset") == reset), "{}", key.id);
-        assert!((now_s()..=now_s() + 3601).contains(&reset), "{reset} is not within an hour of {}", now_s());
+        assert!(
+            answers.iter().all(|answer| answer.number("x-ratelimit-reset") == reset),
+            "{}",
+            key.id
+        );
+        assert!(
+            (now_s()..=now_s() + 3601).contains(&reset),
+            "{reset} is not within an hour of {}",
+            now_s()
+        );
         resets.push(reset);
     }
     resets.dedup();
@@ -164,9 +181,11 @@ fn reset_is_a_constant_second_ahead() {
 fn every_answer_to_a_known_key_shows_its_limit() {
     let upstream = Upstream::answering(200, CALLS);
     let key = Key::new("k", &["calls:read", "coach:read", "leads:read"]).limited(100, "30d");
-    let config = Config::with_upstream(&upstream)
-        .upstream("coach", nobody())
-        .upstream_with("leads", upstream.address(), "timeouts: { first_byte: 100ms }");
+    let config = Config::with_upstream(&upstream).upstream("coach", nobody()).upstream_with(
+        "leads",
+        upstream.address(),
+        "timeouts: { first_byte: 100ms }",
+    );
     let gateway = Gateway::start(&config, &Directory::of([key.clone()]));
     let mut left = 100;
     for (reply, method, target, status) in [
@@ -186,17 +205,29 @@ fn every_answer_to_a_known_key_shows_its_limit() {
         (Reply::json(CALLS), "GET", "/api/key", 200),
     ] {
         upstream.now_replies(reply);
-        let answer = gateway.request(method, target).header("X-Request-Id", "limits").bearer(&key).send();
+        let answer =
+            gateway.request(method, target).header("X-Request-Id", "limits").bearer(&key).send();
         assert_eq!(answer.status, status, "{method} {target}: {}", answer.text());
         left -= 1;
         assert_eq!(shown(&answer), (100, left), "{method} {target} {status}");
         assert!(answer.number("x-ratelimit-reset") > now_s(), "{status}");
-        assert_eq!(answer.header("ratelimit-policy"), Some("\"minute\";q=100;w=2592000"), "{status}");
-        assert!(answer.header("ratelimit").unwrap().starts_with(&format!("\"minute\";r={left};t=")), "{status}");
+        assert_eq!(
+            answer.header("ratelimit-policy"),
+            Some("\"minute\";q=100;w=2592000"),
+            "{status}"
+        );
+        assert!(
+            answer.header("ratelimit").unwrap().starts_with(&format!("\"minute\";r={left};t=")),
+            "{status}"
+        );
     }
     let unknown = gateway.get("/api/calls").header("Authorization", "Bearer nobody").send();
     assert_eq!(unknown.status, 401);
-    assert!(!unknown.headers.iter().any(|(name, _)| name.contains("ratelimit")), "{:?}", unknown.headers);
+    assert!(
+        !unknown.headers.iter().any(|(name, _)| name.contains("ratelimit")),
+        "{:?}",
+        unknown.headers
+    );
 }
 
 /// R8: after the seconds that Retry-After says, the key passes again, and not before its window ends.
@@ -206,13 +237,18 @@ fn waiting_as_told_succeeds() {
     let key = key("k").limited(2, "2s");
     let gateway = Gateway::start(&Config::with_upstream(&upstream), &Directory::of([key.clone()]));
     let asks = || gateway.get("/api/calls").bearer(&key).send();
-    let refused = waiting::until("a refusal", || Some(asks()).filter(|answer| answer.status == 429));
+    let refused =
+        waiting::until("a refusal", || Some(asks()).filter(|answer| answer.status == 429));
     let told = Instant::now();
     let wait = refused.number("retry-after");
     assert!((1..=2).contains(&wait), "{wait}");
     let reset = refused.number("x-ratelimit-reset");
     waiting::until("an answer after the wait", || (asks().status == 200).then_some(()));
-    assert!(told.elapsed() <= Duration::from_secs(wait) + Duration::from_millis(900), "{:?} for {wait} s", told.elapsed());
+    assert!(
+        told.elapsed() <= Duration::from_secs(wait) + Duration::from_millis(900),
+        "{:?} for {wait} s",
+        told.elapsed()
+    );
     assert!(now_s() + 1 >= reset, "not before the window ended");
 }
 
@@ -231,7 +267,10 @@ fn a_reload_never_refills_a_window() {
     assert_eq!(asks(&gateway), (200, (10, 9)));
     gateway.write_directory(&Directory::of([key.clone().with("name", "Renamed – twice")]));
     assert_eq!(asks(&gateway), (200, (10, 8)), "after a rename");
-    gateway.reload(&config.clone().section("errors", "{ style: flat }"), &Directory::of([key.clone()]));
+    gateway.reload(
+        &config.clone().section("errors", "{ style: flat }"),
+        &Directory::of([key.clone()]),
+    );
     assert_eq!(asks(&gateway), (200, (10, 7)), "after a reload");
     gateway.write_directory(&Directory::of([limited("k", 20)]));
     assert_eq!(asks(&gateway), (200, (20, 16)), "raised: three were used, this is the fourth");
@@ -258,7 +297,8 @@ fn the_upstreams_limits_do_not_show() {
     let gateway = Gateway::start(&Config::with_upstream(&upstream), &Directory::of([key.clone()]));
     let answer = gateway.get("/api/calls").bearer(&key).send();
     assert_eq!(shown(&answer), (5, 4));
-    let head: Vec<String> = answer.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    let head: Vec<String> =
+        answer.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
     for foreign in ["999999", "888888", "777777", "666666", "theirs"] {
         assert!(!head.iter().any(|line| line.contains(foreign)), "{head:?}");
     }
@@ -275,7 +315,8 @@ fn several_limits_must_all_agree() {
     });
     let key = key("k").with("limits", limits);
     let gateway = Gateway::start(&Config::with_upstream(&upstream), &Directory::of([key.clone()]));
-    let answers: Vec<Answer> = (0..5).map(|_| gateway.get("/api/calls").bearer(&key).send()).collect();
+    let answers: Vec<Answer> =
+        (0..5).map(|_| gateway.get("/api/calls").bearer(&key).send()).collect();
     let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
     assert_eq!(statuses, [200, 200, 200, 429, 429], "the burst is spent first");
     assert_eq!(shown(&answers[2]), (50, 47), "the one named minute");
@@ -284,7 +325,11 @@ fn several_limits_must_all_agree() {
     for name in ["\"day\";q=100", "\"minute\";q=50", "\"burst\""] {
         assert!(policy.contains(name), "{policy}");
     }
-    assert!(answers[4].text().contains("burst"), "the limit that refused is named: {}", answers[4].text());
+    assert!(
+        answers[4].text().contains("burst"),
+        "the limit that refused is named: {}",
+        answers[4].text()
+    );
 }
 
 /// R11: a flood of one key leaves another's answers as they were.
@@ -292,17 +337,25 @@ fn several_limits_must_all_agree() {
 fn a_flood_of_one_key_does_not_refuse_another() {
     let upstream = Upstream::answering(200, CALLS);
     let (flood, calm) = (limited("flood", 1), limited("calm", 1000));
-    let gateway = Gateway::start(&Config::with_upstream(&upstream), &Directory::of([flood.clone(), calm.clone()]));
+    let gateway = Gateway::start(
+        &Config::with_upstream(&upstream),
+        &Directory::of([flood.clone(), calm.clone()]),
+    );
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 let mut connection = gateway.connect();
-                (0..100).for_each(|_| drop(gateway.get("/api/calls").bearer(&flood).send_on(&mut connection)));
+                (0..100).for_each(|_| {
+                    drop(gateway.get("/api/calls").bearer(&flood).send_on(&mut connection))
+                });
             });
         }
         let mut connection = gateway.connect();
         for _ in 0..100 {
-            assert_eq!(gateway.get("/api/calls").bearer(&calm).send_on(&mut connection).status, 200);
+            assert_eq!(
+                gateway.get("/api/calls").bearer(&calm).send_on(&mut connection).status,
+                200
+            );
         }
     });
     assert_eq!(upstream.requests_seen(), 101);

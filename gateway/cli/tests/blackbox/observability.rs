@@ -33,8 +33,16 @@ fn every_answer_carries_a_request_id() {
         assert_eq!(answer.status, 200, "{id}");
         let told = answer.header("x-request-id").unwrap();
         assert_eq!(told == id, kept, "{id} became {told}");
-        assert!(!told.is_empty() && told.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)), "{told}");
-        assert_eq!(upstream.last().header("x-request-id").as_deref(), Some(told), "the upstream knows it by the same id");
+        assert!(
+            !told.is_empty()
+                && told.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)),
+            "{told}"
+        );
+        assert_eq!(
+            upstream.last().header("x-request-id").as_deref(),
+            Some(told),
+            "the upstream knows it by the same id"
+        );
         assert_eq!(gateway.access_line(told)["request_id"], told);
     }
     let fresh: BTreeSet<String> = (0..50)
@@ -51,15 +59,26 @@ fn a_trace_goes_on() {
     let trace = "0af7651916cd43dd8448eb211c80319c";
     let parent = format!("00-{trace}-b7ad6b7169203331-01");
     let zero = format!("00-{}-b7ad6b7169203331-01", "0".repeat(32));
-    for (offered, continued) in
-        [(Some(parent.as_str()), true), (None, false), (Some("00-xyz"), false), (Some(zero.as_str()), false)]
-    {
-        let request = gateway.get("/api/calls").header("X-Request-Id", &format!("trace-{continued}-{}", offered.map_or(0, str::len))).bearer(&key);
-        let request = offered.map_or(request.clone(), |parent| request.header("traceparent", parent));
+    for (offered, continued) in [
+        (Some(parent.as_str()), true),
+        (None, false),
+        (Some("00-xyz"), false),
+        (Some(zero.as_str()), false),
+    ] {
+        let request = gateway
+            .get("/api/calls")
+            .header("X-Request-Id", &format!("trace-{continued}-{}", offered.map_or(0, str::len)))
+            .bearer(&key);
+        let request =
+            offered.map_or(request.clone(), |parent| request.header("traceparent", parent));
         let answer = request.send();
         let up = upstream.last().header("traceparent").unwrap();
         let parts: Vec<&str> = up.split('-').collect();
-        assert_eq!((parts.len(), parts[0].len(), parts[1].len(), parts[2].len(), parts[3].len()), (4, 2, 32, 16, 2), "{up}");
+        assert_eq!(
+            (parts.len(), parts[0].len(), parts[1].len(), parts[2].len(), parts[3].len()),
+            (4, 2, 32, 16, 2),
+            "{up}"
+        );
         assert_eq!(parts[1] == trace, continued, "{offered:?} became {up}");
         assert_ne!(parts[2], "b7ad6b7169203331", "a span of its own");
         if continued {
@@ -71,9 +90,28 @@ fn a_trace_goes_on() {
 }
 
 const FIELDS: [&str; 22] = [
-    "time", "request_id", "method", "path", "route", "status", "code", "key_id", "account", "team", "upstream",
-    "duration_ms", "upstream_ms", "overhead_ms", "bytes_in", "bytes_out", "columns_hidden", "rows_hidden", "revision",
-    "client_ip", "user_agent", "trace_id",
+    "time",
+    "request_id",
+    "method",
+    "path",
+    "route",
+    "status",
+    "code",
+    "key_id",
+    "account",
+    "team",
+    "upstream",
+    "duration_ms",
+    "upstream_ms",
+    "overhead_ms",
+    "bytes_in",
+    "bytes_out",
+    "columns_hidden",
+    "rows_hidden",
+    "revision",
+    "client_ip",
+    "user_agent",
+    "trace_id",
 ];
 
 /// One JSON line a request with these fields and no other, and no query string.
@@ -88,7 +126,11 @@ fn the_access_log_has_one_line_a_request() {
         .header("x-team-id", "101")
         .bearer(&key)
         .send();
-    gateway.get("/api/nope?x=hidden-in-the-query").header("X-Request-Id", "unrouted").bearer(&key).send();
+    gateway
+        .get("/api/nope?x=hidden-in-the-query")
+        .header("X-Request-Id", "unrouted")
+        .bearer(&key)
+        .send();
     gateway.get("/api/calls").header("X-Request-Id", "keyless").send();
     gateway.raw("GET /api/calls?hidden-in-the-query HTTP/1.1\r\nHost: a\r\nHost: b\r\nX-Request-Id: broken\r\n\r\n");
 
@@ -118,7 +160,10 @@ fn the_access_log_has_one_line_a_request() {
         assert!(line[name].as_f64().is_some_and(|ms| ms >= 0.0), "{name} in {line}");
     }
     let unrouted = gateway.access_line("unrouted");
-    assert_eq!((&unrouted["status"], &unrouted["code"], &unrouted["route"]), (&404.into(), &"not_found".into(), &Value::Null));
+    assert_eq!(
+        (&unrouted["status"], &unrouted["code"], &unrouted["route"]),
+        (&404.into(), &"not_found".into(), &Value::Null)
+    );
     assert_eq!(unrouted["key_id"], "k");
     let keyless = gateway.access_line("keyless");
     assert_eq!((&keyless["code"], &keyless["key_id"]), (&"missing_api_key".into(), &Value::Null));
@@ -134,7 +179,12 @@ fn nobody_can_forge_a_log_line() {
     let upstream = Upstream::answering(200, CALLS);
     let (gateway, key) = serving(&upstream);
     let agent = "x\",\"status\":999,\"a\":\"\t\u{9b}31m é";
-    gateway.get("/api/calls").header("X-Request-Id", "forged").header("User-Agent", agent).bearer(&key).send();
+    gateway
+        .get("/api/calls")
+        .header("X-Request-Id", "forged")
+        .header("User-Agent", agent)
+        .bearer(&key)
+        .send();
     let line = gateway.access_line("forged");
     assert_eq!(line["status"], 200, "{line}");
     let raw = gateway.access.all().into_iter().find(|line| line.contains("forged")).unwrap();
@@ -150,7 +200,10 @@ fn the_access_log_goes_where_it_is_told() {
         let config = Config::with_upstream(&upstream)
             .section("telemetry", &format!("{{ address: 127.0.0.1:0, access_log: {place} }}"));
         let gateway = Gateway::start(&config, &Directory::of([key.clone()]));
-        assert_eq!(gateway.get("/api/calls").header("X-Request-Id", "here").bearer(&key).send().status, 200);
+        assert_eq!(
+            gateway.get("/api/calls").header("X-Request-Id", "here").bearer(&key).send().status,
+            200
+        );
         if place == "off" {
             assert!(!gateway.folder().join("off").exists());
         } else {
@@ -159,7 +212,10 @@ fn the_access_log_goes_where_it_is_told() {
                 std::fs::read_to_string(&path).ok().filter(|text| text.contains("\"here\""))
             });
         }
-        assert!(!gateway.access.all().iter().any(|line| line.contains("here")), "nothing on standard output");
+        assert!(
+            !gateway.access.all().iter().any(|line| line.contains("here")),
+            "nothing on standard output"
+        );
     }
 }
 
@@ -204,8 +260,14 @@ fn metrics_have_the_names_of_the_contract() {
     assert_eq!(total(&[("code", "not_found"), ("fault", "client")]), 1.0);
     assert_eq!(total(&[("code", "missing_api_key"), ("fault", "client")]), 1.0);
     assert_eq!(total(&[("code", "response_not_filterable"), ("fault", "upstream")]), 1.0);
-    assert_eq!(gateway.metric("colonnade_columns_total", &[("resource", "calls"), ("action", "fallback")]), 0.0);
-    assert!(gateway.metric("colonnade_columns_total", &[("resource", "calls"), ("action", "hidden")]) > 0.0);
+    assert_eq!(
+        gateway.metric("colonnade_columns_total", &[("resource", "calls"), ("action", "fallback")]),
+        0.0
+    );
+    assert!(
+        gateway.metric("colonnade_columns_total", &[("resource", "calls"), ("action", "hidden")])
+            > 0.0
+    );
     assert!(gateway.metric("colonnade_keys", &[]) >= 1.0);
     assert!(gateway.metric("colonnade_revision", &[]) >= 1.0);
 }
@@ -217,7 +279,11 @@ fn health_and_metrics_are_on_their_own_listener() {
     let (gateway, key) = serving(&upstream);
     for path in ["/livez", "/readyz", "/healthz", "/metrics"] {
         assert_eq!(gateway.telemetry(path).status, 200, "{path}");
-        assert_eq!(gateway.get(path).bearer(&key).send().status, 404, "{path} on the proxy listener");
+        assert_eq!(
+            gateway.get(path).bearer(&key).send().status,
+            404,
+            "{path} on the proxy listener"
+        );
     }
     assert_eq!(gateway.telemetry("/api/calls").status, 404);
     assert_eq!(gateway.telemetry("/admin/v1/status").status, 404);
@@ -229,12 +295,14 @@ fn health_and_metrics_are_on_their_own_listener() {
 fn keys_and_admin_tokens_are_not_alike() {
     let upstream = Upstream::answering(200, CALLS);
     let (gateway, key) = serving(&upstream);
-    let with_key = Request::new(gateway.admin_address(), "GET", "/admin/v1/status").bearer(&key).send();
+    let with_key =
+        Request::new(gateway.admin_address(), "GET", "/admin/v1/status").bearer(&key).send();
     assert!(matches!(with_key.status, 401 | 403), "{}", with_key.status);
     assert_eq!(Request::new(gateway.admin_address(), "GET", "/admin/v1/status").send().status, 401);
     assert_eq!(gateway.admin("GET", "/admin/v1/status").send().status, 200);
     let token = crate::support::gateway::ADMIN_TOKEN;
-    let on_proxy = gateway.get("/api/calls").header("Authorization", &format!("Bearer {token}")).send();
+    let on_proxy =
+        gateway.get("/api/calls").header("Authorization", &format!("Bearer {token}")).send();
     assert_eq!(on_proxy.status, 401);
 }
 
@@ -245,7 +313,8 @@ fn no_key_is_told_anywhere() {
     let upstream = Upstream::answering(200, CALLS);
     let key = Key::new("good", &["calls:read"]);
     let bad = Key::new("never-registered", &["calls:read"]);
-    let mut gateway = Gateway::start(&Config::with_upstream(&upstream), &Directory::of([key.clone()]));
+    let mut gateway =
+        Gateway::start(&Config::with_upstream(&upstream), &Directory::of([key.clone()]));
     gateway.keep_secret(&Directory::of([bad.clone()]));
     let mut answers = Vec::new();
     for key in [&key, &bad] {
@@ -253,11 +322,17 @@ fn no_key_is_told_anywhere() {
         for bytes in [
             format!("GET /api/calls HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {text}\r\n\r\n"),
             format!("GET /api/calls?key={text} HTTP/1.1\r\nHost: a\r\nX-API-Key: {text}\r\n\r\n"),
-            format!("GET /api/calls HTTP/1.1\r\nHost: a\r\nHost: b\r\nAuthorization: Bearer {text}\r\n\r\n"),
+            format!(
+                "GET /api/calls HTTP/1.1\r\nHost: a\r\nHost: b\r\nAuthorization: Bearer {text}\r\n\r\n"
+            ),
             format!("GET /api/calls HTTP/1.1\r\nHost: a\r\nAuthorization: Basic {text}\r\n\r\n"),
             format!("GET /api/calls HTTP/1.1\nHost: a\nAuthorization: Bearer {text}\n\n"),
-            format!("GET /api/calls?sort={text} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {text}\r\n\r\n"),
-            format!("GET /api/calls?{text}=1 HTTP/1.1\r\nHost: {text}\r\nAuthorization: Bearer {text}\r\n\r\n"),
+            format!(
+                "GET /api/calls?sort={text} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {text}\r\n\r\n"
+            ),
+            format!(
+                "GET /api/calls?{text}=1 HTTP/1.1\r\nHost: {text}\r\nAuthorization: Bearer {text}\r\n\r\n"
+            ),
         ] {
             answers.push(gateway.raw(bytes));
         }

@@ -44,7 +44,8 @@ fn an_accepted_query_goes_on_byte_for_byte() {
 fn a_list_of_parameters_admits_no_other() {
     let upstream = Upstream::answering(200, LEADS);
     let (gateway, key) = serving(&upstream);
-    for query in ["limit=1", "offset=2&limit=1", "limit=1&limit=2", "include_raw=true", "", "limit"] {
+    for query in ["limit=1", "offset=2&limit=1", "limit=1&limit=2", "include_raw=true", "", "limit"]
+    {
         let answer = gateway.get(&format!("/api/leads?{query}")).bearer(&key).send();
         assert_eq!(answer.status, 200, "{query}: {}", answer.text());
         assert_eq!(upstream.last().target, format!("/api/leads?{query}"));
@@ -136,14 +137,20 @@ fn the_guard_knows_whose_columns_they_are() {
     let plain = Key::new("plain", &["calls:read"]);
     let rich = Key::new("rich", &["calls:read"]);
     let directory = Directory::of([plain.clone()])
-        .account("rich", json!({
-            "plan": "enterprise", "teams": [101], "columns": { "calls": ["phone_number"] },
-        }))
+        .account(
+            "rich",
+            json!({
+                "plan": "enterprise", "teams": [101], "columns": { "calls": ["phone_number"] },
+            }),
+        )
         .key("rich", rich.clone());
     let gateway = Gateway::start(&Config::with_upstream(&upstream), &directory);
     for query in ["phone_number=1", "sort=phone_number"] {
         let target = format!("/api/calls?{query}");
-        assert_eq!(gateway.get(&target).bearer(&plain).send().verdict(), refusal(400, "column_not_allowed"));
+        assert_eq!(
+            gateway.get(&target).bearer(&plain).send().verdict(),
+            refusal(400, "column_not_allowed")
+        );
         assert_eq!(gateway.get(&target).bearer(&rich).send().status, 200, "{query}");
     }
 }
@@ -159,7 +166,11 @@ fn selecting_parameters_are_configured() {
     assert_eq!(refused.verdict(), refusal(400, "column_not_allowed"));
     assert!(refused.text().contains("show"), "{}", refused.text());
     assert_eq!(gateway.get("/api/calls?show=created_at").bearer(&key).send().status, 200);
-    assert_eq!(gateway.get("/api/calls?sort=phone_number").bearer(&key).send().status, 200, "no longer one of them");
+    assert_eq!(
+        gateway.get("/api/calls?sort=phone_number").bearer(&key).send().status,
+        200,
+        "no longer one of them"
+    );
 }
 
 /// The query is judged before the scope, and the decision's order shows in the code.
@@ -168,9 +179,14 @@ fn the_order_of_the_decision_shows_in_the_code() {
     let upstream = Upstream::answering(200, CALLS);
     let key = Key::new("k", &["coach:read"]).with("teams", json!([101]));
     let gateway = Gateway::start(&Config::with_upstream(&upstream), &Directory::of([key.clone()]));
-    let with = |target: &str| gateway.get(target).header("x-team-id", "999").bearer(&key).send().verdict();
+    let with =
+        |target: &str| gateway.get(target).header("x-team-id", "999").bearer(&key).send().verdict();
     assert_eq!(with("/api/nope?phone_number=1"), refusal(404, "not_found"), "route before query");
-    assert_eq!(with("/api/calls?phone_number=1"), refusal(400, "column_not_allowed"), "query before scope");
+    assert_eq!(
+        with("/api/calls?phone_number=1"),
+        refusal(400, "column_not_allowed"),
+        "query before scope"
+    );
     assert_eq!(with("/api/calls"), refusal(403, "insufficient_scope"), "scope before team");
     assert_eq!(with("/api/coach/rubrics"), refusal(403, "team_not_allowed"), "team last");
     assert_eq!(upstream.requests_seen(), 0);

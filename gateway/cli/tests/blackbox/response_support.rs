@@ -5,9 +5,12 @@
 //! bytes, and when it goes, in everything that the gateway said and measured.
 
 use std::cell::RefCell;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 
 use crate::support::answer::{Ending, refusal};
 use crate::support::gateway::Launch;
+use crate::support::waiting::DEADLINE;
 use crate::support::{Answer, Config, Connection, Directory, Gateway, Key, Reply, Upstream};
 
 /// In every hidden value; shorter than any piece that could get out by accident.
@@ -220,4 +223,63 @@ pub(crate) fn chunks<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> 
         bytes.extend(b"\r\n");
     }
     bytes
+}
+
+/// A client that looks at an answer while it comes.
+pub(crate) struct Watching {
+    stream: TcpStream,
+    seen: Vec<u8>,
+}
+
+impl Watching {
+    /// Sends a GET on a connection of its own.
+    pub(crate) fn get(rig: &Rig, target: &str) -> Watching {
+        let mut stream = TcpStream::connect_timeout(&rig.gateway().address(), DEADLINE).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.write_all(&rig.gateway().get(target).bearer(&rig.key).bytes()).unwrap();
+        Watching { stream, seen: Vec::new() }
+    }
+
+    /// Waits until that many bytes have come, head included.
+    pub(crate) fn await_bytes(&mut self, bytes: usize) {
+        while self.seen.len() < bytes {
+            assert!(self.more(), "it ends after {} bytes", self.seen.len());
+        }
+    }
+
+    /// Everything until the connection ends; the answer must be in chunks and nothing may follow it.
+    pub(crate) fn rest(mut self) -> Answer {
+        while self.more() {}
+        let end = self.seen.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
+        let mut answer = Answer::of_head(&self.seen[..end]);
+        assert_eq!(answer.header("transfer-encoding"), Some("chunked"));
+        answer.ending = Ending::Cut;
+        let mut rest = &self.seen[end..];
+        while let Some(at) = rest.windows(2).position(|two| two == b"\r\n") {
+            let size = usize::from_str_radix(&String::from_utf8_lossy(&rest[..at]), 16).expect("a chunk's size");
+            rest = &rest[at + 2..];
+            answer.body.extend(&rest[..size.min(rest.len())]);
+            if size == 0 {
+                assert_eq!(rest, b"\r\n", "nothing follows");
+                answer.ending = Ending::Whole;
+                break;
+            }
+            let Some(behind) = rest.get(size + 2..) else { break };
+            rest = behind;
+        }
+        answer.wire = self.seen;
+        answer
+    }
+
+    fn more(&mut self) -> bool {
+        let mut piece = [0; 16 << 10];
+        match self.stream.read(&mut piece) {
+            Ok(bytes @ 1..) => self.seen.extend(&piece[..bytes]),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                panic!("no byte for {DEADLINE:?} behind {} bytes", self.seen.len())
+            }
+            _ => return false,
+        }
+        true
+    }
 }

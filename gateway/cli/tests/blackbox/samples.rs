@@ -13,5 +13,4 @@ pub(crate) const CONTACT: &str = r#"{"data":{"id":"contact_1","name":"Zoë"}}"#;
 pub(crate) const CONTACTS: &str = r#"{"data":[{"id":"contact_1","name":"Zoë","secret":"no"}]}"#;
 
 /// A transcript.
-pub(crate) const TRANSCRIPT: &str =
-    r#"{"data":{"call_id":"call_1","transcript":[{"role":"assistant","content":"Hello"},{"role":"user","content":"Hi"}]}}"#;
+pub(crate) const TRANSCRIPT: &str = r#"{"data":{"call_id":"call_1","transcript":[{"role":"assistant","content":"Hello"},{"role":"user","content":"Hi"}]}}"#;

@@ -21,11 +21,20 @@ fn shapes(seen: &Seen) -> Reply {
 
 fn ask(gateway: &Gateway, method: &str, target: &str) -> Request {
     let request = gateway.request(method, target);
-    if matches!(method, "POST" | "PUT" | "PATCH") { request.body("{\"name\":\"x\"}") } else { request }
+    if matches!(method, "POST" | "PUT" | "PATCH") {
+        request.body("{\"name\":\"x\"}")
+    } else {
+        request
+    }
 }
 
 /// One key a scope; each route is open to the keys of its scope and 403 to all others.
-fn matrix(gateway: &Gateway, upstream: &Upstream, keys: &[(String, Key)], operations: &[(&str, &str, &[&str])]) {
+fn matrix(
+    gateway: &Gateway,
+    upstream: &Upstream,
+    keys: &[(String, Key)],
+    operations: &[(&str, &str, &[&str])],
+) {
     for (method, target, open_to) in operations {
         for (scope, key) in keys {
             upstream.forget();
@@ -37,7 +46,11 @@ fn matrix(gateway: &Gateway, upstream: &Upstream, keys: &[(String, Key)], operat
                 assert_eq!(upstream.last().method, *method, "{what}");
             } else {
                 assert_eq!(answer.status, 403, "{what}: {}", answer.text());
-                assert!(*method == "HEAD" || answer.code() == "insufficient_scope", "{what}: {}", answer.text());
+                assert!(
+                    *method == "HEAD" || answer.code() == "insufficient_scope",
+                    "{what}: {}",
+                    answer.text()
+                );
                 assert_eq!(upstream.requests_seen(), 0, "{what}");
             }
         }
@@ -45,7 +58,9 @@ fn matrix(gateway: &Gateway, upstream: &Upstream, keys: &[(String, Key)], operat
 }
 
 fn a_key_each(scopes: &[&str]) -> Vec<(String, Key)> {
-    let key = |scope: &&str| ((*scope).to_owned(), Key::new(&format!("k_{}", scope.replace(':', "_")), &[scope]));
+    let key = |scope: &&str| {
+        ((*scope).to_owned(), Key::new(&format!("k_{}", scope.replace(':', "_")), &[scope]))
+    };
     scopes.iter().map(key).collect()
 }
 
@@ -53,26 +68,37 @@ fn a_key_each(scopes: &[&str]) -> Vec<(String, Key)> {
 #[test]
 fn a_route_is_open_to_its_scope_alone() {
     let upstream = Upstream::scripted(shapes);
-    let keys =
-        a_key_each(&["calls:read", "transcripts:read", "coach:read", "leads:read", "contacts:read", "contacts:write"]);
+    let keys = a_key_each(&[
+        "calls:read",
+        "transcripts:read",
+        "coach:read",
+        "leads:read",
+        "contacts:read",
+        "contacts:write",
+    ]);
     let directory = Directory::of(keys.iter().map(|(_, key)| key.clone()));
     let gateway = Gateway::start(&Config::with_upstream(&upstream), &directory);
-    matrix(&gateway, &upstream, &keys, &[
-        ("GET", "/api/calls", &["calls:read"]),
-        ("HEAD", "/api/calls", &["calls:read"]),
-        ("GET", "/api/calls/1", &["calls:read"]),
-        ("GET", "/api/calls/1/transcript", &["transcripts:read"]),
-        ("HEAD", "/api/calls/1/transcript", &["transcripts:read"]),
-        ("GET", "/api/coach/rubrics", &["coach:read"]),
-        ("GET", "/api/leads", &["leads:read"]),
-        ("GET", "/api/contacts", &["contacts:read"]),
-        ("HEAD", "/api/contacts", &["contacts:read"]),
-        ("POST", "/api/contacts", &["contacts:write"]),
-        ("GET", "/api/contacts/1", &["contacts:read"]),
-        ("PUT", "/api/contacts/1", &["contacts:write"]),
-        ("PATCH", "/api/contacts/1", &["contacts:write"]),
-        ("DELETE", "/api/contacts/1", &["contacts:write"]),
-    ]);
+    matrix(
+        &gateway,
+        &upstream,
+        &keys,
+        &[
+            ("GET", "/api/calls", &["calls:read"]),
+            ("HEAD", "/api/calls", &["calls:read"]),
+            ("GET", "/api/calls/1", &["calls:read"]),
+            ("GET", "/api/calls/1/transcript", &["transcripts:read"]),
+            ("HEAD", "/api/calls/1/transcript", &["transcripts:read"]),
+            ("GET", "/api/coach/rubrics", &["coach:read"]),
+            ("GET", "/api/leads", &["leads:read"]),
+            ("GET", "/api/contacts", &["contacts:read"]),
+            ("HEAD", "/api/contacts", &["contacts:read"]),
+            ("POST", "/api/contacts", &["contacts:write"]),
+            ("GET", "/api/contacts/1", &["contacts:read"]),
+            ("PUT", "/api/contacts/1", &["contacts:write"]),
+            ("PATCH", "/api/contacts/1", &["contacts:write"]),
+            ("DELETE", "/api/contacts/1", &["contacts:write"]),
+        ],
+    );
 }
 
 /// S1: the refusal names the scope that is missing, in every spelling the key was given in.
@@ -84,7 +110,11 @@ fn the_missing_scope_is_named() {
     let answer = gateway.get("/api/calls").bearer(&key).send();
     assert_eq!(answer.verdict(), refusal(403, "insufficient_scope"));
     assert!(answer.text().contains("calls:read"), "{}", answer.text());
-    assert_eq!(gateway.get("/api/coach/rubrics").bearer(&key).send().status, 200, "action:resource means the same");
+    assert_eq!(
+        gateway.get("/api/coach/rubrics").bearer(&key).send().status,
+        200,
+        "action:resource means the same"
+    );
 }
 
 /// S4, S5, S6, S8: seven resources, `read` for GET and HEAD, `write` for the rest, neither implies
@@ -93,7 +123,8 @@ fn the_missing_scope_is_named() {
 fn write_is_not_read_and_read_is_not_write() {
     let upstream = Upstream::answering(200, "{}");
     let resources = ["calls", "leads", "agents", "contacts", "knowledge_base", "integrations"];
-    let mut scopes: Vec<String> = resources.iter().flat_map(|r| [format!("{r}:read"), format!("{r}:write")]).collect();
+    let mut scopes: Vec<String> =
+        resources.iter().flat_map(|r| [format!("{r}:read"), format!("{r}:write")]).collect();
     scopes.push("analytics:read".into());
     let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
     let mut routes: Vec<(String, String)> = Vec::new();
@@ -102,7 +133,8 @@ fn write_is_not_read_and_read_is_not_write() {
         routes.push((format!("GET|PUT|PATCH|DELETE /v1/{resource}/{{id}}"), resource.into()));
     }
     routes.push(("GET /v1/analytics/overview".into(), "analytics:read".into()));
-    let routes: Vec<(&str, &str)> = routes.iter().map(|(pattern, scope)| (pattern.as_str(), scope.as_str())).collect();
+    let routes: Vec<(&str, &str)> =
+        routes.iter().map(|(pattern, scope)| (pattern.as_str(), scope.as_str())).collect();
     let keys = a_key_each(&scopes);
     let config = Config::with_upstream(&upstream).scopes(&scopes).open_routes("calls", &routes);
     let config = config.section("resources", "\n  open: { columns: all, visibility: upstream }");
@@ -110,14 +142,19 @@ fn write_is_not_read_and_read_is_not_write() {
     for resource in resources {
         let (list, one) = (format!("/v1/{resource}"), format!("/v1/{resource}/7"));
         let (read, write) = (format!("{resource}:read"), format!("{resource}:write"));
-        matrix(&gateway, &upstream, &keys, &[
-            ("GET", &list, &[&read]),
-            ("HEAD", &one, &[&read]),
-            ("POST", &list, &[&write]),
-            ("PUT", &one, &[&write]),
-            ("PATCH", &one, &[&write]),
-            ("DELETE", &one, &[&write]),
-        ]);
+        matrix(
+            &gateway,
+            &upstream,
+            &keys,
+            &[
+                ("GET", &list, &[&read]),
+                ("HEAD", &one, &[&read]),
+                ("POST", &list, &[&write]),
+                ("PUT", &one, &[&write]),
+                ("PATCH", &one, &[&write]),
+                ("DELETE", &one, &[&write]),
+            ],
+        );
     }
     matrix(&gateway, &upstream, &keys, &[("GET", "/v1/analytics/overview", &["analytics:read"])]);
     // S7's other half: nothing writes analytics, whatever the key.
@@ -135,45 +172,67 @@ fn write_is_not_read_and_read_is_not_write() {
 fn eleven_scopes_open_what_they_say() {
     let upstream = Upstream::answering(200, "{}");
     let scopes = [
-        "calls:read", "calls:write", "knowledge:read", "knowledge:write", "appointments:read", "appointments:write",
-        "contacts:read", "contacts:write", "account:read", "account:write", "webhooks:manage",
+        "calls:read",
+        "calls:write",
+        "knowledge:read",
+        "knowledge:write",
+        "appointments:read",
+        "appointments:write",
+        "contacts:read",
+        "contacts:write",
+        "account:read",
+        "account:write",
+        "webhooks:manage",
     ];
     let keys = a_key_each(&scopes);
-    let config = Config::with_upstream(&upstream).scopes(&scopes).open_routes("calls", &[
-        ("GET|POST /api/v1/calls", "calls"),
-        ("GET|PATCH /api/v1/calls/{id}", "calls"),
-        ("GET /api/v1/calls/{id}/transcript", "calls:read"),
-        ("GET /api/v1/analytics", "calls:read"),
-        ("GET|POST|PATCH|DELETE /api/v1/knowledge", "knowledge"),
-        ("GET|POST|PATCH|DELETE /api/v1/appointments", "appointments"),
-        ("GET|POST|PATCH|DELETE /api/v1/contacts", "contacts"),
-        ("GET|PATCH /api/v1/account", "account"),
-        ("GET|POST|DELETE /api/v1/account/team", "account"),
-        ("GET|POST|PUT|PATCH|DELETE /api/v1/webhooks", "webhooks:manage"),
-    ]);
+    let config = Config::with_upstream(&upstream).scopes(&scopes).open_routes(
+        "calls",
+        &[
+            ("GET|POST /api/v1/calls", "calls"),
+            ("GET|PATCH /api/v1/calls/{id}", "calls"),
+            ("GET /api/v1/calls/{id}/transcript", "calls:read"),
+            ("GET /api/v1/analytics", "calls:read"),
+            ("GET|POST|PATCH|DELETE /api/v1/knowledge", "knowledge"),
+            ("GET|POST|PATCH|DELETE /api/v1/appointments", "appointments"),
+            ("GET|POST|PATCH|DELETE /api/v1/contacts", "contacts"),
+            ("GET|PATCH /api/v1/account", "account"),
+            ("GET|POST|DELETE /api/v1/account/team", "account"),
+            ("GET|POST|PUT|PATCH|DELETE /api/v1/webhooks", "webhooks:manage"),
+        ],
+    );
     let config = config.section("resources", "\n  open: { columns: all, visibility: upstream }");
     let gateway = Gateway::start(&config, &Directory::of(keys.iter().map(|(_, key)| key.clone())));
-    matrix(&gateway, &upstream, &keys, &[
-        ("GET", "/api/v1/calls", &["calls:read"]),
-        ("GET", "/api/v1/calls/1/transcript", &["calls:read"]),
-        ("GET", "/api/v1/analytics", &["calls:read"]),
-        ("POST", "/api/v1/calls", &["calls:write"]),
-        ("PATCH", "/api/v1/calls/1", &["calls:write"]),
-        ("GET", "/api/v1/account", &["account:read"]),
-        ("GET", "/api/v1/account/team", &["account:read"]),
-        ("PATCH", "/api/v1/account", &["account:write"]),
-        ("POST", "/api/v1/account/team", &["account:write"]),
-        ("DELETE", "/api/v1/account/team", &["account:write"]),
-    ]);
+    matrix(
+        &gateway,
+        &upstream,
+        &keys,
+        &[
+            ("GET", "/api/v1/calls", &["calls:read"]),
+            ("GET", "/api/v1/calls/1/transcript", &["calls:read"]),
+            ("GET", "/api/v1/analytics", &["calls:read"]),
+            ("POST", "/api/v1/calls", &["calls:write"]),
+            ("PATCH", "/api/v1/calls/1", &["calls:write"]),
+            ("GET", "/api/v1/account", &["account:read"]),
+            ("GET", "/api/v1/account/team", &["account:read"]),
+            ("PATCH", "/api/v1/account", &["account:write"]),
+            ("POST", "/api/v1/account/team", &["account:write"]),
+            ("DELETE", "/api/v1/account/team", &["account:write"]),
+        ],
+    );
     for resource in ["knowledge", "appointments", "contacts"] {
         let target = format!("/api/v1/{resource}");
         let (read, write) = (format!("{resource}:read"), format!("{resource}:write"));
-        matrix(&gateway, &upstream, &keys, &[
-            ("GET", &target, &[&read]),
-            ("POST", &target, &[&write]),
-            ("PATCH", &target, &[&write]),
-            ("DELETE", &target, &[&write]),
-        ]);
+        matrix(
+            &gateway,
+            &upstream,
+            &keys,
+            &[
+                ("GET", &target, &[&read]),
+                ("POST", &target, &[&write]),
+                ("PATCH", &target, &[&write]),
+                ("DELETE", &target, &[&write]),
+            ],
+        );
     }
     for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] {
         matrix(&gateway, &upstream, &keys, &[(method, "/api/v1/webhooks", &["webhooks:manage"])]);
@@ -191,10 +250,18 @@ fn manage_covers_read_and_write() {
         .open_routes("calls", &[("GET|POST|PUT|PATCH|DELETE /api/contacts", "contacts")])
         .section("resources", "\n  open: { columns: all, visibility: upstream }");
     let gateway = Gateway::start(&config, &Directory::of(keys.iter().map(|(_, key)| key.clone())));
-    for (method, scope) in
-        [("GET", "contacts:read"), ("POST", "contacts:write"), ("PUT", "contacts:write"), ("DELETE", "contacts:write")]
-    {
-        matrix(&gateway, &upstream, &keys, &[(method, "/api/contacts", &[scope, "contacts:manage"])]);
+    for (method, scope) in [
+        ("GET", "contacts:read"),
+        ("POST", "contacts:write"),
+        ("PUT", "contacts:write"),
+        ("DELETE", "contacts:write"),
+    ] {
+        matrix(
+            &gateway,
+            &upstream,
+            &keys,
+            &[(method, "/api/contacts", &[scope, "contacts:manage"])],
+        );
     }
 }
 
@@ -202,19 +269,31 @@ fn manage_covers_read_and_write() {
 #[test]
 fn least_privilege_sets_work() {
     let upstream = Upstream::answering(200, "{}");
-    let scopes = ["calls:read", "contacts:read", "contacts:write", "appointments:read", "appointments:write"];
+    let scopes = [
+        "calls:read",
+        "contacts:read",
+        "contacts:write",
+        "appointments:read",
+        "appointments:write",
+    ];
     let config = Config::with_upstream(&upstream)
         .scopes(&scopes)
-        .open_routes("calls", &[
-            ("GET /calls", "calls:read"),
-            ("GET|POST /contacts", "contacts"),
-            ("GET|POST /appointments", "appointments"),
-        ])
+        .open_routes(
+            "calls",
+            &[
+                ("GET /calls", "calls:read"),
+                ("GET|POST /contacts", "contacts"),
+                ("GET|POST /appointments", "appointments"),
+            ],
+        )
         .section("resources", "\n  open: { columns: all, visibility: upstream }");
     let dashboard = Key::new("dashboard", &["calls:read"]);
     let crm = Key::new("crm", &["contacts:write", "calls:read"]);
     let scheduler = Key::new("scheduler", &["appointments:read", "appointments:write"]);
-    let gateway = Gateway::start(&config, &Directory::of([dashboard.clone(), crm.clone(), scheduler.clone()]));
+    let gateway = Gateway::start(
+        &config,
+        &Directory::of([dashboard.clone(), crm.clone(), scheduler.clone()]),
+    );
     for (method, target, statuses) in [
         ("GET", "/calls", [200, 200, 403]),
         ("GET", "/contacts", [403, 403, 403]),
@@ -249,10 +328,15 @@ fn a_method_that_is_not_routed_is_405_with_allow() {
             .bearer(&key)
             .send();
         assert_eq!(answer.verdict(), refusal(405, "method_not_allowed"), "{method} {target}");
-        let mut told: Vec<&str> = answer.header("allow").unwrap().split(',').map(str::trim).collect();
+        let mut told: Vec<&str> =
+            answer.header("allow").unwrap().split(',').map(str::trim).collect();
         told.sort_unstable();
         assert_eq!(told, allow, "{method} {target}");
-        assert_eq!(answer.values("access-control-allow-origin").count(), 0, "K31: no CORS unless asked for");
+        assert_eq!(
+            answer.values("access-control-allow-origin").count(),
+            0,
+            "K31: no CORS unless asked for"
+        );
     }
     assert_eq!(upstream.requests_seen(), 0);
 }

@@ -15,7 +15,9 @@ fn serving(upstream: &Upstream, drain: &str) -> (Gateway, Key) {
 
 /// No new connection is served: it is refused, closed unanswered, or told that the gateway stops.
 fn await_closed_door(gateway: &Gateway) {
-    waiting::until("the listener to close", || TcpStream::connect(gateway.address()).is_err().then_some(()));
+    waiting::until("the listener to close", || {
+        TcpStream::connect(gateway.address()).is_err().then_some(())
+    });
 }
 
 /// A slow answer under way is finished, whole, and the process ends with 0.
@@ -47,7 +49,10 @@ fn a_streaming_body_is_finished_before_the_end() {
         .collect();
     let body = format!(r#"{{"data":[{}]}}"#, rows.join(","));
     let (first, last) = body.split_at(body.len() - 50);
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
     let upstream = Upstream::replying(Reply::raw(head + first).wait(&gate).more(last));
     let (mut gateway, key) = serving(&upstream, "{ delay: 0s, grace: 20s }");
     let mut connection = gateway.connect();
@@ -73,7 +78,11 @@ fn a_second_signal_stops_at_once() {
     waiting::until("not ready", || (gateway.telemetry("/readyz").status == 503).then_some(()));
     assert_eq!(gateway.telemetry("/healthz").status, 503);
     assert_eq!(gateway.telemetry("/livez").status, 200);
-    assert_eq!(gateway.get("/api/calls").bearer(&key).send().status, 200, "load balancers need time to look away");
+    assert_eq!(
+        gateway.get("/api/calls").bearer(&key).send().status,
+        200,
+        "load balancers need time to look away"
+    );
     upstream.now_replies(Reply::json(CALLS).behind(&gate));
     let mut connection = gateway.connect();
     connection.send(gateway.get("/api/calls").bearer(&key).bytes());

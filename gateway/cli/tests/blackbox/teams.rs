@@ -23,9 +23,10 @@ fn shapes(seen: &Seen) -> Reply {
 }
 
 fn serving(upstream: &Upstream, keys: impl IntoIterator<Item = Key>) -> Gateway {
-    let config = Config::with_upstream(upstream)
-        .section("routes", ROUTES)
-        .also("resources", "  teams: { columns: { id: { always: true }, name: {} }, visibility: { team: id } }");
+    let config = Config::with_upstream(upstream).section("routes", ROUTES).also(
+        "resources",
+        "  teams: { columns: { id: { always: true }, name: {} }, visibility: { team: id } }",
+    );
     Gateway::start(&config, &Directory::of(keys))
 }
 
@@ -49,7 +50,8 @@ fn an_anchored_key_always_sends_its_team_up() {
         ("/api/v1/teams/101/calls", None),
     ] {
         let request = gateway.get(target).bearer(&anchored);
-        let answer = header.map_or(request.clone(), |team| request.header("X-Team-Id", team)).send();
+        let answer =
+            header.map_or(request.clone(), |team| request.header("X-Team-Id", team)).send();
         assert_eq!(answer.status, 200, "{target} {header:?}: {}", answer.text());
         let seen = upstream.last();
         assert_eq!(seen.header("x-team-id").as_deref(), Some("101"), "{target}");
@@ -86,9 +88,17 @@ fn a_foreign_an_ambiguous_and_a_missing_team_are_refused() {
         (&all, "/api/required", "", missing),
         (&all, "/api/calls", "X-Team-Id: 103\r\n", foreign),
     ] {
-        let bytes = format!("GET {target} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n{lines}\r\n", key.text);
+        let bytes = format!(
+            "GET {target} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n{lines}\r\n",
+            key.text
+        );
         let answer = gateway.raw(bytes);
-        assert_eq!(answer.verdict(), refusal(expected.0, expected.1), "{} {target} {lines:?}", key.id);
+        assert_eq!(
+            answer.verdict(),
+            refusal(expected.0, expected.1),
+            "{} {target} {lines:?}",
+            key.id
+        );
     }
     assert_eq!(upstream.requests_seen(), 0);
 }
@@ -112,11 +122,17 @@ fn a_key_of_several_teams_chooses_one() {
             ("/api/none", Some("101"), None),
         ] {
             let request = gateway.get(target).bearer(key);
-            let answer = header.map_or(request.clone(), |team| request.header("x-team-id", team)).send();
+            let answer =
+                header.map_or(request.clone(), |team| request.header("x-team-id", team)).send();
             assert_eq!(answer.status, 200, "{target}: {}", answer.text());
             let seen = upstream.last();
             assert_eq!(seen.header("x-team-id").as_deref(), up, "{} {target} {header:?}", key.id);
-            assert_eq!(seen.header("x-colonnade-team").as_deref(), up, "{} {target} {header:?}", key.id);
+            assert_eq!(
+                seen.header("x-colonnade-team").as_deref(),
+                up,
+                "{} {target} {header:?}",
+                key.id
+            );
             assert_eq!(seen.target, target, "the query stays as it was");
         }
     }
@@ -126,7 +142,8 @@ fn a_key_of_several_teams_chooses_one() {
 #[test]
 fn a_whole_account_route_needs_a_key_of_all_of_that_account() {
     let upstream = Upstream::scripted(shapes);
-    let (one, two, all) = (key("one", json!([101])), key("two", json!([101, 102])), key("all", json!("all")));
+    let (one, two, all) =
+        (key("one", json!([101])), key("two", json!([101, 102])), key("all", json!("all")));
     let default = Key::new("default", &["calls:read"]);
     let part = key("part", json!([101]));
     let foreign = key("foreign", json!("all"));
@@ -134,9 +151,10 @@ fn a_whole_account_route_needs_a_key_of_all_of_that_account() {
         .account("globex", json!({ "plan": "enterprise", "teams": [201] }))
         .key("globex", foreign.clone())
         .key("acme", part.clone());
-    let config = Config::with_upstream(&upstream)
-        .section("routes", ROUTES)
-        .also("resources", "  teams: { columns: { id: { always: true }, name: {} }, visibility: { team: id } }");
+    let config = Config::with_upstream(&upstream).section("routes", ROUTES).also(
+        "resources",
+        "  teams: { columns: { id: { always: true }, name: {} }, visibility: { team: id } }",
+    );
     let gateway = Gateway::start(&config, &directory);
     let refused = refusal(403, "reach_not_allowed");
     for (key, target, passes) in [
@@ -172,7 +190,12 @@ fn the_list_of_teams_holds_the_keys_own() {
     let gateway = serving(&upstream, [several.clone(), one.clone()]);
     let names = |key: &Key| -> Vec<String> {
         let told = gateway.get("/api/teams").bearer(key).send().json();
-        told["teams"].as_array().unwrap().iter().map(|team| team["name"].as_str().unwrap().to_owned()).collect()
+        told["teams"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|team| team["name"].as_str().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(names(&several), ["b", "c"]);
     assert_eq!(names(&one), ["b"]);
@@ -190,7 +213,12 @@ fn rows_of_other_teams_are_hidden() {
     let gateway = serving(&upstream, [one.clone(), two.clone()]);
     let ids = |key: &Key| -> Vec<String> {
         let told = gateway.get("/api/calls").bearer(key).send().json();
-        told["data"].as_array().unwrap().iter().map(|row| row["call_id"].as_str().unwrap().to_owned()).collect()
+        told["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["call_id"].as_str().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(ids(&one), ["a", "c", "g"]);
     assert_eq!(ids(&two), ["a", "b", "c", "g"]);
@@ -201,10 +229,12 @@ fn rows_of_other_teams_are_hidden() {
 fn without_teams_a_team_header_means_nothing() {
     let upstream = Upstream::answering(200, CONTACTS);
     let key = Key::new("k", &["contacts:read"]);
-    let directory = Directory::empty().account("solo", json!({ "plan": "starter" })).key("solo", key.clone());
+    let directory =
+        Directory::empty().account("solo", json!({ "plan": "starter" })).key("solo", key.clone());
     let config = Config::with_upstream(&upstream).section("teams", "");
     let gateway = Gateway::start(&config, &directory);
-    let answer = gateway.get("/api/contacts?team_id=9").header("x-team-id", "9").bearer(&key).send();
+    let answer =
+        gateway.get("/api/contacts?team_id=9").header("x-team-id", "9").bearer(&key).send();
     assert_eq!(answer.status, 200, "{}", answer.text());
     let seen = upstream.last();
     assert_eq!((seen.header("x-team-id"), seen.header("x-colonnade-team")), (None, None));

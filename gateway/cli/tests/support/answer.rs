@@ -65,7 +65,10 @@ impl Answer {
 
     pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &str> {
         let name = name.to_ascii_lowercase();
-        self.headers.iter().filter(move |(known, _)| *known == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .filter(move |(known, _)| *known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// A header's value as a number.
@@ -79,8 +82,9 @@ impl Answer {
     }
 
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body)
-            .unwrap_or_else(|error| panic!("{error}: {} {:?} {}", self.status, self.headers, self.text()))
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| {
+            panic!("{error}: {} {:?} {}", self.status, self.headers, self.text())
+        })
     }
 
     /// The `code` of a problem body; empty when the body is none.

@@ -17,7 +17,8 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn open(address: SocketAddr) -> Connection {
-        let stream = TcpStream::connect_timeout(&address, DEADLINE).expect("the gateway accepts connections");
+        let stream = TcpStream::connect_timeout(&address, DEADLINE)
+            .expect("the gateway accepts connections");
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -94,7 +95,11 @@ impl Connection {
                 return Some(self.take(at + 4));
             }
             if !self.more() {
-                assert!(self.ahead.is_empty(), "a head was cut: {:?}", String::from_utf8_lossy(&self.ahead));
+                assert!(
+                    self.ahead.is_empty(),
+                    "a head was cut: {:?}",
+                    String::from_utf8_lossy(&self.ahead)
+                );
                 return None;
             }
         }
@@ -105,14 +110,17 @@ impl Connection {
             return;
         }
         let coding = answer.header("transfer-encoding").map(str::to_owned);
-        let length = answer.header("content-length").map(|length| length.parse().expect("a length"));
+        let length =
+            answer.header("content-length").map(|length| length.parse().expect("a length"));
         assert!(coding.is_none() || length.is_none(), "two framings: {:?}", answer.headers);
         match (coding, length) {
             (Some(coding), _) => {
                 assert_eq!(coding, "chunked");
                 self.chunked(answer);
             }
-            (None, Some(length)) => self.exactly(length, answer, |answer, bytes| answer.body.extend(bytes)),
+            (None, Some(length)) => {
+                self.exactly(length, answer, |answer, bytes| answer.body.extend(bytes))
+            }
             (None, None) => {
                 answer.body = self.rest();
                 answer.wire.extend(&answer.body);
@@ -124,7 +132,8 @@ impl Connection {
     fn chunked(&mut self, answer: &mut Answer) {
         while answer.ending == Ending::Whole {
             let Some(line) = self.line(answer) else { return answer.ending = Ending::Cut };
-            let size = usize::from_str_radix(line.trim(), 16).unwrap_or_else(|_| panic!("chunk size {line:?}"));
+            let size = usize::from_str_radix(line.trim(), 16)
+                .unwrap_or_else(|_| panic!("chunk size {line:?}"));
             if size == 0 {
                 let Some(last) = self.line(answer) else { return answer.ending = Ending::Cut };
                 assert_eq!(last, "", "trailers never pass");

@@ -75,7 +75,9 @@ const SECTIONS: [(&str, &str); 13] = [
 impl Config {
     /// All three services on one upstream.
     pub(crate) fn with_upstream(upstream: &Upstream) -> Config {
-        ["calls", "coach", "leads"].iter().fold(Config::new(), |config, name| config.upstream(name, upstream.address()))
+        ["calls", "coach", "leads"]
+            .iter()
+            .fold(Config::new(), |config, name| config.upstream(name, upstream.address()))
     }
 
     pub(crate) fn new() -> Config {
@@ -90,7 +92,12 @@ impl Config {
 
     /// An upstream with further members, such as `timeouts: { first_byte: 100ms }`.
     #[must_use]
-    pub(crate) fn upstream_with(mut self, name: &str, address: SocketAddr, members: &str) -> Config {
+    pub(crate) fn upstream_with(
+        mut self,
+        name: &str,
+        address: SocketAddr,
+        members: &str,
+    ) -> Config {
         self.upstreams.retain(|(known, ..)| known != name);
         self.upstreams.push((name.into(), address, members.into()));
         self
@@ -131,7 +138,8 @@ impl Config {
     /// Only these scopes.
     #[must_use]
     pub(crate) fn scopes(self, scopes: &[&str]) -> Config {
-        let lines: String = scopes.iter().map(|scope| format!("\n  \"{scope}\": What it permits")).collect();
+        let lines: String =
+            scopes.iter().map(|scope| format!("\n  \"{scope}\": What it permits")).collect();
         self.section("scopes", &lines)
     }
 

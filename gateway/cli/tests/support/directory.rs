@@ -15,12 +15,18 @@ pub(crate) struct Key {
 impl Key {
     /// A key of the vendor's shape, `avoca_` and 64 hex digits; the same id gives the same text.
     pub(crate) fn new(id: &str, scopes: &[&str]) -> Key {
-        Key::with_text(id, &format!("avoca_{}", sha256(format!("secret of {id}").as_bytes())), scopes)
+        Key::with_text(
+            id,
+            &format!("avoca_{}", sha256(format!("secret of {id}").as_bytes())),
+            scopes,
+        )
     }
 
     pub(crate) fn with_text(id: &str, text: &str, scopes: &[&str]) -> Key {
         let key = Key { id: id.into(), text: text.into(), record: Map::new() };
-        key.with("digest", format!("sha256:{}", sha256(text.as_bytes()))).with("name", id).with("scopes", scopes)
+        key.with("digest", format!("sha256:{}", sha256(text.as_bytes())))
+            .with("name", id)
+            .with("scopes", scopes)
     }
 
     /// Sets a member of the record; null takes it away.
@@ -45,6 +51,15 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Lower-case hex of the HMAC-SHA-256 (RFC 2104) of `text` under a key of at most 64 bytes.
+pub(crate) fn hmac_sha256(key: &[u8], text: &[u8]) -> String {
+    let pad = |with: u8| -> Vec<u8> {
+        (0..64).map(|at| key.get(at).copied().unwrap_or(0) ^ with).collect()
+    };
+    let inner = Sha256::digest([pad(0x36).as_slice(), text].concat());
+    sha256(&[pad(0x5c).as_slice(), &inner].concat())
+}
+
 /// A directory file in the making. One account, `acme`, unless told otherwise.
 #[derive(Debug, Clone)]
 pub(crate) struct Directory {
@@ -61,7 +76,9 @@ impl Directory {
             "teams": [101, 102],
             "users": { "u_ann": { "email": "ann@acme.test", "active": true } },
         });
-        keys.into_iter().fold(Directory::empty().account("acme", acme), |directory, key| directory.key("acme", key))
+        keys.into_iter().fold(Directory::empty().account("acme", acme), |directory, key| {
+            directory.key("acme", key)
+        })
     }
 
     pub(crate) fn empty() -> Directory {
@@ -80,7 +97,12 @@ impl Directory {
     /// Sets a member of `acme`; null takes it away.
     #[must_use]
     pub(crate) fn acme(mut self, member: &str, value: impl Into<Value>) -> Directory {
-        let record = self.accounts.iter_mut().find(|(id, _)| id == "acme").map(|(_, record)| record).unwrap();
+        let record = self
+            .accounts
+            .iter_mut()
+            .find(|(id, _)| id == "acme")
+            .map(|(_, record)| record)
+            .unwrap();
         match value.into() {
             Value::Null => record.remove(member),
             value => record.insert(member.into(), value),
@@ -121,8 +143,9 @@ impl Directory {
             .iter()
             .map(|(id, record)| {
                 let keys = self.keys.iter().filter(|(account, _)| account == id);
-                let keys: Map<String, Value> =
-                    keys.map(|(_, key)| (key.id.clone(), Value::Object(key.record.clone()))).collect();
+                let keys: Map<String, Value> = keys
+                    .map(|(_, key)| (key.id.clone(), Value::Object(key.record.clone())))
+                    .collect();
                 let mut record = record.clone();
                 record.insert("keys".into(), Value::Object(keys));
                 (id.clone(), Value::Object(record))

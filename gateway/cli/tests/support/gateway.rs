@@ -31,7 +31,8 @@ impl Launch {
         std::fs::write(folder.path().join("gateway.yaml"), gateway).unwrap();
         std::fs::write(folder.path().join("directory.yaml"), directory).unwrap();
         let config = folder.path().join("gateway.yaml");
-        Launch { folder, config, variables: Vec::new() }
+        let variables = vec![("COLONNADE_ADMIN_TOKEN".to_owned(), ADMIN_TOKEN.to_owned())];
+        Launch { folder, config, variables }
     }
 
     /// A configuration from elsewhere; `directory.yaml` is in the new folder all the same.
@@ -45,6 +46,17 @@ impl Launch {
         self
     }
 
+    #[must_use]
+    pub(crate) fn without_admin_token(mut self) -> Launch {
+        self.variables.retain(|(name, _)| name != "COLONNADE_ADMIN_TOKEN");
+        self
+    }
+
+    /// Another file beside them.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
     /// Where `directory.yaml` is.
     pub(crate) fn directory_path(&self) -> PathBuf {
         self.folder.path().join("directory.yaml")
@@ -55,7 +67,6 @@ impl Launch {
             .args(["run", "--config"])
             .arg(&self.config)
             .env_clear()
-            .env("COLONNADE_ADMIN_TOKEN", ADMIN_TOKEN)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
@@ -143,7 +154,10 @@ impl Gateway {
             log.json().into_iter().find(|line| line["fields"]["message"] == "ready")
         });
         let text = |name: &str| ready["fields"][name].as_str().unwrap_or_default().to_owned();
-        self.proxies = text("proxy").split(',').map(|address| address.trim().parse().expect("an address")).collect();
+        self.proxies = text("proxy")
+            .split(',')
+            .map(|address| address.trim().parse().expect("an address"))
+            .collect();
         self.admin = text("admin");
         self.telemetry = text("telemetry");
     }
@@ -191,7 +205,8 @@ impl Gateway {
     }
 
     pub(crate) fn admin(&self, method: &str, target: &str) -> Request {
-        Request::new(self.admin_address(), method, target).header("Authorization", &format!("Bearer {ADMIN_TOKEN}"))
+        Request::new(self.admin_address(), method, target)
+            .header("Authorization", &format!("Bearer {ADMIN_TOKEN}"))
     }
 
     pub(crate) fn admin_address(&self) -> SocketAddr {
@@ -201,7 +216,8 @@ impl Gateway {
     /// The sum of a metric's samples that have all these labels; 0 when there is none.
     pub(crate) fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let text = self.telemetry("/metrics").text();
-        let wanted: Vec<String> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
+        let wanted: Vec<String> =
+            labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
         text.lines()
             .filter_map(|line| line.strip_prefix(name)?.rsplit_once(' '))
             .filter(|(labels, _)| labels.is_empty() || labels.starts_with('{'))
@@ -241,7 +257,8 @@ impl Gateway {
     fn await_mark(&self, mark: &Key) {
         self.signal("HUP");
         let asks = self.get("/api/key").header("X-Request-Id", "mark").bearer(mark);
-        let found = waiting::within(waiting::DEADLINE, || (asks.send().status == 200).then_some(()));
+        let found =
+            waiting::within(waiting::DEADLINE, || (asks.send().status == 200).then_some(()));
         assert!(found.is_some(), "the files are not in force:\n{}", self.log.all().join("\n"));
     }
 
@@ -252,7 +269,10 @@ impl Gateway {
         self.signal("HUP");
         waiting::until(&format!("a refused reload that names {fault:?}"), || {
             let lines = self.log.all();
-            lines[before..].iter().any(|line| line.contains("reload failed") && line.contains(fault)).then_some(())
+            lines[before..]
+                .iter()
+                .any(|line| line.contains("reload failed") && line.contains(fault))
+                .then_some(())
         });
     }
 

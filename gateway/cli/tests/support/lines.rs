@@ -38,7 +38,11 @@ impl Lines {
     /// The lines that are JSON objects.
     pub(crate) fn json(&self) -> Vec<Value> {
         let lines = self.all();
-        lines.iter().filter_map(|line| serde_json::from_str(line).ok()).filter(Value::is_object).collect()
+        lines
+            .iter()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .filter(Value::is_object)
+            .collect()
     }
 
     /// The first JSON line that `wanted` likes; waits for it.

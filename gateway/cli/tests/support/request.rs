@@ -16,7 +16,13 @@ pub(crate) struct Request {
 
 impl Request {
     pub(crate) fn new(address: SocketAddr, method: &str, target: &str) -> Request {
-        Request { address, method: method.into(), target: target.into(), headers: Vec::new(), body: Vec::new() }
+        Request {
+            address,
+            method: method.into(),
+            target: target.into(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
     }
 
     #[must_use]
@@ -40,7 +46,9 @@ impl Request {
 
     /// What goes over the wire, on a connection that stays open.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let mut bytes = format!("{} {} HTTP/1.1\r\nHost: gateway.test\r\n", self.method, self.target).into_bytes();
+        let mut bytes =
+            format!("{} {} HTTP/1.1\r\nHost: gateway.test\r\n", self.method, self.target)
+                .into_bytes();
         for (name, value) in &self.headers {
             bytes.extend(format!("{name}: {value}\r\n").as_bytes());
         }

@@ -38,7 +38,8 @@ impl Seen {
 
     /// Names in lower case, sorted.
     pub(crate) fn header_names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+        let mut names: Vec<String> =
+            self.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
         names.sort();
         names
     }
@@ -104,7 +105,11 @@ impl Reply {
     }
 
     /// Exactly these headers and the length.
-    pub(crate) fn with_headers(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Reply {
+    pub(crate) fn with_headers(
+        status: u16,
+        headers: &[(&str, &str)],
+        body: impl AsRef<[u8]>,
+    ) -> Reply {
         let body = body.as_ref();
         let mut bytes = head(status, headers);
         bytes.extend(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
@@ -119,7 +124,8 @@ impl Reply {
 
     /// 200, `application/json`, one chunk a piece.
     pub(crate) fn chunked(pieces: &[&[u8]]) -> Reply {
-        let mut bytes = head(200, &[("Content-Type", "application/json"), ("Transfer-Encoding", "chunked")]);
+        let mut bytes =
+            head(200, &[("Content-Type", "application/json"), ("Transfer-Encoding", "chunked")]);
         bytes.extend(b"\r\n");
         for piece in pieces {
             bytes.extend(format!("{:x}\r\n", piece.len()).as_bytes());
@@ -217,16 +223,20 @@ impl Upstream {
 
     /// Writes `bytes` once a request head has come, and resets the connection.
     pub(crate) fn resetting(bytes: &'static [u8]) -> Upstream {
-        Upstream::listen(|_| Reply::nothing(), false, move |mut stream, state, _| {
-            // Closing a socket with unread bytes makes the kernel send a reset.
-            let mut peeked = [0; 4096];
-            waiting::within(DEADLINE, || {
-                let length = stream.peek(&mut peeked).unwrap_or(0);
-                peeked[..length].windows(4).any(|four| four == b"\r\n\r\n").then_some(())
-            });
-            record(state, Seen::default());
-            let _ = stream.write_all(bytes);
-        })
+        Upstream::listen(
+            |_| Reply::nothing(),
+            false,
+            move |mut stream, state, _| {
+                // Closing a socket with unread bytes makes the kernel send a reset.
+                let mut peeked = [0; 4096];
+                waiting::within(DEADLINE, || {
+                    let length = stream.peek(&mut peeked).unwrap_or(0);
+                    peeked[..length].windows(4).any(|four| four == b"\r\n\r\n").then_some(())
+                });
+                record(state, Seen::default());
+                let _ = stream.write_all(bytes);
+            },
+        )
     }
 
     /// `kept`: connections are kept in a list and ended with the upstream, not by their own thread's drop.
@@ -276,7 +286,8 @@ impl Upstream {
 
     /// From the next request on.
     pub(crate) fn now_replies(&self, reply: Reply) {
-        *self.state.script.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(move |_| reply.clone());
+        *self.state.script.lock().unwrap_or_else(PoisonError::into_inner) =
+            Arc::new(move |_| reply.clone());
     }
 
     pub(crate) fn requests(&self) -> Vec<Seen> {
@@ -301,7 +312,9 @@ impl Drop for Upstream {
     fn drop(&mut self) {
         self.state.stop.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(self.address);
-        for stream in self.state.connections.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        for stream in
+            self.state.connections.lock().unwrap_or_else(PoisonError::into_inner).drain(..)
+        {
             let _ = stream.shutdown(Shutdown::Both);
         }
         if let Some(acceptor) = self.acceptor.take() {
@@ -340,7 +353,8 @@ fn serve(mut stream: TcpStream, state: &State, number: usize) {
 }
 
 fn read_request(stream: &mut TcpStream, ahead: &mut Vec<u8>) -> Option<Seen> {
-    let end = fill(stream, ahead, |bytes| bytes.windows(4).position(|four| four == b"\r\n\r\n"))? + 4;
+    let end =
+        fill(stream, ahead, |bytes| bytes.windows(4).position(|four| four == b"\r\n\r\n"))? + 4;
     let head = String::from_utf8_lossy(&ahead[..end]).into_owned();
     let mut wire: Vec<u8> = ahead.drain(..end).collect();
     let mut lines = head.split("\r\n");
@@ -366,7 +380,12 @@ fn read_request(stream: &mut TcpStream, ahead: &mut Vec<u8>) -> Option<Seen> {
     Some(Seen { head, wire, ..seen })
 }
 
-fn read_chunks(stream: &mut TcpStream, ahead: &mut Vec<u8>, body: &mut Vec<u8>, wire: &mut Vec<u8>) -> Option<()> {
+fn read_chunks(
+    stream: &mut TcpStream,
+    ahead: &mut Vec<u8>,
+    body: &mut Vec<u8>,
+    wire: &mut Vec<u8>,
+) -> Option<()> {
     loop {
         let end = fill(stream, ahead, |bytes| bytes.windows(2).position(|two| two == b"\r\n"))? + 2;
         let line: Vec<u8> = ahead.drain(..end).collect();
@@ -383,7 +402,11 @@ fn read_chunks(stream: &mut TcpStream, ahead: &mut Vec<u8>, body: &mut Vec<u8>, 
 }
 
 /// Reads until `found` answers; `None` when the connection ends before.
-fn fill(stream: &mut TcpStream, ahead: &mut Vec<u8>, found: impl Fn(&[u8]) -> Option<usize>) -> Option<usize> {
+fn fill(
+    stream: &mut TcpStream,
+    ahead: &mut Vec<u8>,
+    found: impl Fn(&[u8]) -> Option<usize>,
+) -> Option<usize> {
     let mut piece = [0; 16 * 1024];
     loop {
         if let Some(at) = found(ahead) {

@@ -155,7 +155,7 @@ impl Rewriter {
         if let NameAt::Piece { from, to } = self.name.at
             && self.top.is_object
             && wrote
-            && self.comma.wrapping_add(1) == from
+            && from.checked_sub(1) == Some(self.comma)
             && to == self.colon
         {
             // All three side by side.

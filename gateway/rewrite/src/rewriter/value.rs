@@ -107,7 +107,7 @@ impl Rewriter {
             return self.copy(piece, at);
         }
         let here = self.report(piece[at]);
-        if leaf && facts.is_assistant() && nested < 2 {
+        if leaf && facts.is_assistant() {
             self.announce(piece);
             return self.assistant(piece, at, below);
         }

@@ -29,7 +29,7 @@ pub(super) fn key_form(settings: &KeysSettings, context: &mut Context<'_, '_>) -
             "{} is below the minimum of {least}, which is 128 random bits",
             settings.body.length
         );
-        context.fault(&path.key("length"), message);
+        context.fault(&path.key("length"), message).help(format!("from {least} to 128"));
     }
     if settings.accept.contains(&CarrierSettings::Basic) && !settings.pair {
         context
@@ -87,12 +87,12 @@ pub(super) fn scopes(settings: &Named<String>, context: &mut Context<'_, '_>) ->
         let Some(name) = names.get(*index) else { continue };
         let help = match error {
             ScopeError::Malformed { .. } => {
-                Some("for example `calls:read`: lower-case letters, digits, `_`, `.` and `-`")
+                "for example `calls:read`: lower-case letters, digits, `_`, `.` and `-`"
             }
-            ScopeError::Twice { .. } => Some("`read:calls` and `calls:read` are the same"),
-            _ => None,
+            ScopeError::Twice { .. } => "`read:calls` and `calls:read` are the same",
+            _ => "remove those that no route asks for",
         };
-        context.fault_of_key(&section.key(name), error.to_string()).maybe_help(help);
+        context.fault_of_key(&section.key(name), error.to_string()).help(help);
     }
     // The sound ones, so that routes are judged by what is meant.
     let faulty = |index: usize| faults.iter().any(|(other, _)| *other == index);

@@ -96,7 +96,8 @@ pub(super) fn admin(settings: &AdminSettings, context: &mut Context<'_, '_>) -> 
         }
         if let Some(other) = digests.insert(digest, name) {
             context
-                .fault(&place.key("digest"), format!("is the digest of the token `{other}` too"));
+                .fault(&place.key("digest"), format!("is the digest of the token `{other}` too"))
+                .help("give each token a text of its own");
         }
         let may = |permission| token.permissions.contains(&permission);
         let permissions = Permissions {

@@ -131,7 +131,9 @@ fn teams(model: &GatewaySettings, context: &mut Context<'_, '_>) -> TeamNaming {
     {
         let path = Path::Root;
         let path = path.key("teams");
-        context.fault(&path.key("header"), format!("`{}` {reason}", header.0));
+        context
+            .fault(&path.key("header"), format!("`{}` {reason}", header.0))
+            .help("for example `x-team-id`");
     }
     TeamNaming {
         header: teams.header.as_ref().map(|header| header.0.clone()),
@@ -156,7 +158,9 @@ fn reserved(settings: &ReservedSettings, context: &mut Context<'_, '_>) -> Reser
     };
     let reserved = Reserved { key: read("key", &settings.key), docs: read("docs", &settings.docs) };
     if reserved.key.is_some() && reserved.key == reserved.docs {
-        context.fault(&section.key("docs"), "is the same path as `reserved.key`");
+        context
+            .fault(&section.key("docs"), "is the same path as `reserved.key`")
+            .help("move one of the two");
     }
     reserved
 }

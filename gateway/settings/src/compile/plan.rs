@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use gateway_limits::{Quota, QuotaKind, Quotas};
+use gateway_limits::{Quota, QuotaError, QuotaKind, Quotas};
 use gateway_policy::Plan;
 
 use super::Context;
@@ -51,7 +51,14 @@ pub(super) fn plans(
             Err(error) => {
                 let limit = error.name().map(String::from);
                 let path = limit.as_deref().map_or(limits, |limit| limits.key(limit));
-                context.fault_of_key(&path, error.to_string());
+                let help = match error {
+                    QuotaError::NameEmpty { .. }
+                    | QuotaError::NameTooLong { .. }
+                    | QuotaError::NameCharacter { .. }
+                    | QuotaError::NameTwice { .. } => "a short name, for example `minute`",
+                    _ => "a smaller `burst`, or more `requests`",
+                };
+                context.fault_of_key(&path, error.to_string()).help(help);
             }
         }
     }

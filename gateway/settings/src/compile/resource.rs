@@ -165,23 +165,23 @@ fn report(
         | CatalogueError::Duplicate { path } => path,
         CatalogueError::WholeAndMember { member, .. } => member,
         CatalogueError::TooMany { .. } => {
-            context.fault_of_key(&columns, error.to_string());
+            context.fault_of_key(&columns, error.to_string()).help("split the resource");
             return;
         }
     };
     let help = match error {
-        CatalogueError::WholeAndMember { .. } => Some("remove one of the two, or `whole`"),
-        _ => None,
+        CatalogueError::WholeAndMember { .. } => "remove one of the two, or `whole`",
+        _ => "the way from the row, for example `customer.name`",
     };
     let judged = &spec.visibility;
     let is = |column: &Option<String>| column.as_deref() == Some(path);
     match &spec.columns {
         ColumnsSpec::Listed(listed) if listed.iter().any(|column| column.path == path) => {
-            context.fault_of_key(&columns.key(path), error.to_string()).maybe_help(help);
+            context.fault_of_key(&columns.key(path), error.to_string()).help(help);
         }
         ColumnsSpec::All { assistants: listed } if listed.iter().any(|listed| listed == path) => {
             let index = listed.iter().position(|listed| listed == path).unwrap_or(0);
-            context.fault(&assistants.index(index), error.to_string()).maybe_help(help);
+            context.fault(&assistants.index(index), error.to_string()).help(help);
         }
         _ => {
             let key = match () {
@@ -189,7 +189,7 @@ fn report(
                 () if is(&judged.team) => "team",
                 () => "owner",
             };
-            context.fault(&visibility.key(key), error.to_string()).maybe_help(help);
+            context.fault(&visibility.key(key), error.to_string()).help(help);
         }
     }
 }

@@ -157,7 +157,10 @@ impl Reader<'_> {
                 let help = near.map_or_else(declare, |near| format!("did you mean `{near}`?"));
                 (spoiled(&format!("{resource}:{action}")), Some(help))
             }
-            _ => (false, None),
+            _ => (
+                false,
+                Some("for example `calls:read`, or `calls` for its read and its write".into()),
+            ),
         };
         if !spoiled {
             context.fault(&self.place.key("scope"), error.to_string()).maybe_help(help);
@@ -226,12 +229,20 @@ impl Reader<'_> {
                 let path = beside_place.index(index);
                 let text = path.resolve(context.root).text;
                 if !context.report.is_spoiled(&text) {
-                    context.fault(&path, error.to_string());
+                    let help =
+                        "what lies beside the rows, by dotted path: `pagination`, `meta.team_id`";
+                    context.fault(&path, error.to_string()).help(help);
                     context.report.spoil(text);
                 }
             }
             None => {
-                context.fault(&place, error.to_string());
+                let help = match &error {
+                    ShapeError::RowsOverlap { .. } => {
+                        "take it out of the resource's `beside`; rows pass by their columns alone"
+                    }
+                    _ => "for example `data[]`, `data`, `[]`, `$` or `result.items[]`",
+                };
+                context.fault(&place, error.to_string()).help(help);
             }
         }
         None

@@ -51,10 +51,12 @@ fn check(settings: &UpstreamSettings, place: &Path<'_>, context: &mut Context<'_
     let timeouts = &settings.timeouts;
     if timeouts.total.0 < timeouts.first_byte.0 || timeouts.total.0 < timeouts.connect.0 {
         let path = place.key("timeouts");
-        context.warning(
-            &path.key("total"),
-            "is shorter than `connect` or `first_byte`, which can never be reached",
-        );
+        context
+            .warning(
+                &path.key("total"),
+                "is shorter than `connect` or `first_byte`, which can never be reached",
+            )
+            .help("make it the longest of them");
     }
 }
 

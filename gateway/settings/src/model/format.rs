@@ -38,8 +38,8 @@ pub(crate) enum ScalarError {
 }
 
 impl ScalarError {
-    pub(crate) fn help(&self) -> Option<&'static str> {
-        Some(match self {
+    pub(crate) fn help(&self) -> &'static str {
+        match self {
             ScalarError::Duration { .. } => {
                 "a whole number and a unit: `250ms`, `5s`, `1m`, `24h`, `30d`"
             }
@@ -65,8 +65,12 @@ impl ScalarError {
                 "for example `redis://127.0.0.1:6379`"
             }
             ScalarError::StoreAddress { .. } => "for example `postgres://127.0.0.1:5432/colonnade`",
-            _ => return None,
-        })
+            ScalarError::Digest(_) => "`sha256:` and 64 hex digits, as `sha256sum` prints them",
+            ScalarError::TooLarge { .. } => "write a smaller number",
+            ScalarError::TimeTooEarly { .. } => "write a time from 1970 on",
+            ScalarError::HeaderName { .. } => "letters, digits and `-`, for example `x-team-id`",
+            ScalarError::Empty => "write a value, or remove the key",
+        }
     }
 }
 

@@ -22,7 +22,6 @@ pub(crate) struct ResourceSettings {
     pub(crate) assistants: Vec<String>,
     /// What becomes of an assistant id without a name when the account has no fallback: `"null"` or `keep`.
     #[serde(default)]
-    #[schemars(schema_with = "unmapped_schema")]
     pub(crate) unmapped: UnmappedSettings,
     /// How rows are hidden from keys that may not see them: by columns, or `upstream`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,12 +74,6 @@ pub(crate) enum UnmappedSettings {
     Null,
     /// It passes.
     Keep,
-}
-
-/// Without the quotes, YAML's `null` says the same as `"null"`.
-fn unmapped_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    let words = generator.subschema_for::<UnmappedSettings>();
-    schemars::json_schema!({ "anyOf": [words] })
 }
 
 /// How rows are hidden.

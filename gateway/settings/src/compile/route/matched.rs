@@ -35,7 +35,8 @@ impl Reader<'_> {
                 Some(pattern)
             }
             Err(error) => {
-                context.fault(&place, error.to_string());
+                let help = "for example `/api/calls/{id}`, `/api/calls/{id:int}` or `/files/**`";
+                context.fault(&place, error.to_string()).help(help);
                 None
             }
         };
@@ -60,7 +61,7 @@ impl Reader<'_> {
                 return None;
             };
             if methods.contains(&method) {
-                context.fault(place, format!("`{method}` is there twice"));
+                context.fault(place, format!("`{method}` is there twice")).help("name each once");
                 return None;
             }
             methods.push(method);

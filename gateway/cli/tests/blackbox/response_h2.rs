@@ -1,0 +1,120 @@
+//! The least HTTP/2 client that tells an ended stream from a reset one (RFC 9113).
+//!
+//! Requests are written with literal fields (RFC 7541 §6.2.2), so no table is needed; of answers
+//! only frames are read, not fields. It grants as much flow as there is.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use crate::support::waiting::DEADLINE;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+
+const END_STREAM: u8 = 1;
+const ACK: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+/// What came on one stream.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Streamed {
+    pub(crate) body: Vec<u8>,
+    /// The last frame said that nothing follows.
+    pub(crate) is_ended: bool,
+    pub(crate) is_reset: bool,
+}
+
+/// One connection.
+pub(crate) struct Http2 {
+    socket: TcpStream,
+    streams: HashMap<u32, Streamed>,
+    next: u32,
+}
+
+impl Http2 {
+    pub(crate) fn open(address: SocketAddr) -> Http2 {
+        let socket = TcpStream::connect_timeout(&address, DEADLINE).unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        let mut client = Http2 { socket, streams: HashMap::new(), next: 1 };
+        client.socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+        // SETTINGS_INITIAL_WINDOW_SIZE at its most, and as much for the connection.
+        client.write(SETTINGS, 0, 0, &[&[0, 4], &0x7fff_ffff_u32.to_be_bytes()[..]].concat());
+        client.write(WINDOW_UPDATE, 0, 0, &0x7fff_0000_u32.to_be_bytes());
+        client
+    }
+
+    /// Sends a GET and says on which stream.
+    pub(crate) fn get(&mut self, path: &str, key: &str) -> u32 {
+        let mut fields = Vec::new();
+        let bearer = format!("Bearer {key}");
+        for (name, value) in [
+            (":method", "GET"),
+            (":scheme", "http"),
+            (":path", path),
+            (":authority", "gateway.test"),
+            ("authorization", &bearer),
+        ] {
+            fields.push(0x10);
+            for text in [name, value] {
+                assert!(text.len() < 127, "a length of one byte");
+                fields.push(text.len() as u8);
+                fields.extend(text.as_bytes());
+            }
+        }
+        let stream = self.next;
+        self.next += 2;
+        self.write(HEADERS, END_HEADERS | END_STREAM, stream, &fields);
+        stream
+    }
+
+    /// Waits until a stream has brought that many bytes.
+    pub(crate) fn await_data(&mut self, stream: u32, bytes: usize) {
+        while self.streams.get(&stream).is_none_or(|streamed| streamed.body.len() < bytes) {
+            self.frame();
+        }
+    }
+
+    /// Waits for the end of a stream, of whichever kind.
+    pub(crate) fn answer(&mut self, stream: u32) -> Streamed {
+        while self.streams.get(&stream).is_none_or(|streamed| !streamed.is_ended && !streamed.is_reset) {
+            self.frame();
+        }
+        self.streams[&stream].clone()
+    }
+
+    fn write(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let length = (payload.len() as u32).to_be_bytes();
+        let frame = [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat();
+        self.socket.write_all(&frame).unwrap();
+    }
+
+    fn frame(&mut self) {
+        let mut head = [0; 9];
+        self.socket.read_exact(&mut head).expect("a frame");
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        let (kind, flags) = (head[3], head[4]);
+        let stream = u32::from_be_bytes([head[5] & 0x7f, head[6], head[7], head[8]]);
+        let mut payload = vec![0; length];
+        self.socket.read_exact(&mut payload).unwrap();
+        match kind {
+            SETTINGS if flags & ACK == 0 => self.write(SETTINGS, ACK, 0, &[]),
+            PING if flags & ACK == 0 => self.write(PING, ACK, 0, &payload),
+            GOAWAY => panic!("the whole connection was ended: {payload:?}"),
+            DATA | HEADERS => {
+                let streamed = self.streams.entry(stream).or_default();
+                streamed.is_ended |= flags & END_STREAM != 0;
+                if kind == DATA {
+                    streamed.body.extend(payload);
+                }
+            }
+            RST_STREAM => self.streams.entry(stream).or_default().is_reset = true,
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! From a request to an upstream's answer whose head has been read.
+//!
+//! Tries again only where that cannot do harm: another server when one did not accept, a new
+//! connection when a pooled one had died and the method may be repeated (RFC 9110 §9.2.2). No error
+//! text of the upstream is kept: it may quote what the upstream sent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use gateway_policy::ProblemCode;
+use http::StatusCode;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::http::client::HttpSession;
+use tokio::time::timeout;
+
+use crate::clock::Stopwatch;
+use crate::exchange::{Exchange, Failure, Fault};
+use crate::head::Outbound;
+use crate::relay::{Way, told};
+use crate::upstream::{Picked, Upstream};
+
+/// Tries over reused connections that turn out dead, and over servers that do not accept.
+const TRIES_MAX: usize = 3;
+/// What is read of an unwanted answer to keep its connection.
+const DRAIN_BYTES_MAX: usize = 64 << 10;
+const DRAIN_TIME: Duration = Duration::from_millis(200);
+
+/// An upstream's answer whose head has been read.
+pub(crate) struct Answer {
+    session: HttpSession,
+    picked: Picked,
+    pub(crate) status: StatusCode,
+    idle: Duration,
+}
+
+impl Answer {
+    pub(crate) fn head(&self) -> Option<&ResponseHeader> {
+        self.session.response_header()
+    }
+
+    /// The next piece of the body, or its end.
+    pub(crate) async fn piece(
+        &mut self,
+        exchange: &mut Exchange,
+    ) -> Result<Option<Bytes>, BodyFault> {
+        let began = Stopwatch::start();
+        let read = timeout(self.idle, self.session.read_response_body()).await;
+        exchange.upstream_us += began.elapsed().as_micros() as u64;
+        match read {
+            Ok(Ok(piece)) => Ok(piece),
+            Ok(Err(_)) => Err(BodyFault::Broken),
+            Err(_) => Err(BodyFault::Slow),
+        }
+    }
+
+    /// Closes the connection.
+    pub(crate) async fn close(mut self) {
+        self.session.shutdown().await;
+    }
+
+    pub(crate) fn is_error(&self) -> bool {
+        self.status.is_client_error() || self.status.is_server_error()
+    }
+
+    /// Gives the connection back; Pingora closes it unless its answer has ended cleanly.
+    pub(crate) async fn release(self) {
+        let peer = self.picked.peer();
+        let connector = self.picked.connector();
+        connector.release_http_session(self.session, &peer, peer.options.idle_timeout).await;
+    }
+
+    pub(crate) async fn release_drained(mut self) {
+        let drain = async {
+            let mut seen = 0;
+            while let Ok(Some(piece)) = self.session.read_response_body().await {
+                seen += piece.len();
+                if seen > DRAIN_BYTES_MAX {
+                    return false;
+                }
+            }
+            self.session.response_done()
+        };
+        if timeout(DRAIN_TIME, drain).await.unwrap_or(false) {
+            self.release().await;
+        } else {
+            self.session.shutdown().await;
+        }
+    }
+}
+
+/// Why an answer's body stopped coming.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum BodyFault {
+    Broken,
+    Slow,
+}
+
+/// Why no answer's head came.
+struct Unreached {
+    problem: ProblemCode,
+    /// Nothing can have reached the application behind the upstream.
+    untouched: bool,
+    /// A pooled connection that had died meanwhile.
+    stale: bool,
+}
+
+/// Sends the request and reads the answer's head; tries again where that cannot do harm.
+pub(crate) async fn reach(
+    way: &Way<'_>,
+    exchange: &mut Exchange,
+    upstream: &Arc<Upstream>,
+    body: Option<Bytes>,
+) -> Result<Answer, Failure> {
+    let repeatable =
+        matches!(way.head.method.as_str(), "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS");
+    let mut tried = Vec::new();
+    let mut last = ProblemCode::UpstreamUnavailable;
+    for _ in 0..TRIES_MAX {
+        let Some(picked) = upstream.pick(&tried) else { break };
+        let index = picked.index;
+        let began = Stopwatch::start();
+        let result = attempt(way, exchange, picked, upstream, body.clone()).await;
+        exchange.upstream_us += began.elapsed().as_micros() as u64;
+        match result {
+            Ok(answer) => return Ok(answer),
+            Err(Unreached { problem, untouched, stale }) => {
+                last = problem;
+                if !(untouched || (stale && repeatable)) {
+                    break;
+                }
+                if untouched && tried.len() + 1 < upstream.servers() {
+                    tried.push(index);
+                } else if !stale {
+                    break;
+                }
+            }
+        }
+    }
+    Err(told(
+        last,
+        if last == ProblemCode::InternalError { Fault::Gateway } else { Fault::Upstream },
+    ))
+}
+
+async fn attempt(
+    way: &Way<'_>,
+    exchange: &Exchange,
+    picked: Picked,
+    upstream: &Arc<Upstream>,
+    body: Option<Bytes>,
+) -> Result<Answer, Unreached> {
+    let timeouts = upstream.timeouts();
+    let teams = &exchange.serving.snapshot.rules.teams;
+    let outbound = Outbound {
+        admission: way.admission,
+        head: way.head,
+        target: way.target,
+        body_bytes: body.as_ref().map(Bytes::len),
+        peer: way.peer,
+        listener: way.listener,
+        exchange,
+        team_header: teams.header.as_ref(),
+    };
+    let unwritable =
+        |_| Unreached { problem: ProblemCode::InternalError, untouched: false, stale: false };
+    let head = outbound.build(picked.host()).map_err(unwritable)?;
+    let peer = picked.peer();
+    let (mut session, reused) = upstream
+        .connector()
+        .get_http_session(&peer)
+        .await
+        .map_err(|error| Unreached { problem: code_of(&error), untouched: true, stale: false })?;
+    session.set_read_timeout(Some(timeouts.first_byte));
+    session.set_write_timeout(Some(timeouts.idle));
+    match timeout(timeouts.first_byte + timeouts.idle, asked(&mut session, head, body)).await {
+        Ok(Ok(status)) => {
+            session.set_read_timeout(Some(timeouts.idle));
+            Ok(Answer { session, picked, status, idle: timeouts.idle })
+        }
+        Ok(Err(error)) => {
+            session.shutdown().await;
+            let stale = reused && is_closed(&error);
+            Err(Unreached { problem: code_of(&error), untouched: false, stale })
+        }
+        Err(_) => {
+            session.shutdown().await;
+            Err(Unreached { problem: ProblemCode::UpstreamTimeout, untouched: false, stale: false })
+        }
+    }
+}
+
+/// Writes the request and reads the first final head.
+async fn asked(
+    session: &mut HttpSession,
+    head: Box<RequestHeader>,
+    body: Option<Bytes>,
+) -> pingora::Result<StatusCode> {
+    session.write_request_header(head).await?;
+    // An upstream may answer before it has read all; its answer counts, not the failed write.
+    if let Some(body) = body.filter(|body| !body.is_empty()) {
+        let _ = session.write_request_body(body, true).await;
+    }
+    let _ = session.finish_request_body().await;
+    loop {
+        session.read_response_header().await?;
+        let status = session.response_header().map_or(StatusCode::BAD_GATEWAY, |head| head.status);
+        if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(status);
+        }
+    }
+}
+
+fn is_closed(error: &pingora::Error) -> bool {
+    use pingora::ErrorType as T;
+    matches!(error.etype(), T::ConnectionClosed | T::ReadError | T::WriteError)
+}
+
+fn code_of(error: &pingora::Error) -> ProblemCode {
+    use pingora::ErrorType as T;
+    match error.etype() {
+        T::ReadTimedout | T::WriteTimedout | T::ConnectTimedout | T::TLSHandshakeTimedout => {
+            ProblemCode::UpstreamTimeout
+        }
+        _ => ProblemCode::UpstreamUnavailable,
+    }
+}
