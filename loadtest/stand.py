@@ -32,6 +32,7 @@ ASSISTANTS = {
     "asst_callback_001": "Callback Team 📞",
     "asst_overflow_es": "Recepción (Español)",
 }
+FALLBACK = "AI assistant"
 KEYS_PER_ACCOUNT = 10
 
 
@@ -45,7 +46,7 @@ def directory(keys):
     for number in range(keys):
         account = accounts.setdefault(f"account_{number // KEYS_PER_ACCOUNT}", {
             "name": "Load", "plan": "load", "columns": {"bench": SHOWN}, "keys": {},
-            "assistants": {"names": ASSISTANTS, "fallback": "AI assistant"},
+            "assistants": {"names": ASSISTANTS, "fallback": FALLBACK},
         })
         text = key_text(number)
         account["keys"][f"key_{number}"] = {

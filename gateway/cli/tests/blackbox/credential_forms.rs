@@ -18,6 +18,7 @@ fn a_key_of_another_shape_is_refused() {
     let gateway = serving(&upstream, "[bearer, x-api-key]", [key.clone()]);
     let text = key.text.as_str();
     assert_eq!(text.len(), 70);
+    let mut accepted = Vec::new();
     for (what, presented) in [
         ("one short", text[..69].to_owned()),
         ("one more", format!("{text}0")),
@@ -37,8 +38,11 @@ fn a_key_of_another_shape_is_refused() {
             .get("/api/calls")
             .header("Authorization", &format!("Bearer {presented}"))
             .send();
-        assert_eq!(answer.verdict(), refusal(401, "invalid_api_key"), "{what}");
+        if answer.verdict() != refusal(401, "invalid_api_key") {
+            accepted.push((what, answer.verdict()));
+        }
     }
+    assert!(accepted.is_empty(), "{accepted:?}");
     assert_eq!(upstream.requests_seen(), 0);
     assert_eq!(gateway.get("/api/calls").bearer(&key).send().status, 200);
 }

@@ -11,6 +11,53 @@ fn routed(upstream: &Upstream, routes: &[(&str, &str)], scopes: &[&str], keys: &
     Gateway::start(&config, &Directory::of(keys.iter().cloned()))
 }
 
+/// Targets that some reader would take for another path.
+const ODD: [&str; 43] = [
+    "/api/leads/../calls",
+    "/api/leads/..",
+    "/api/leads/.",
+    "/api/./leads",
+    "/api//leads",
+    "//api/leads",
+    "/api/leads//",
+    "/api/leads/%2e%2e/calls",
+    "/api/leads/%2E%2E/calls",
+    "/api/leads/.%2e/calls",
+    "/api/leads/..%2fcalls",
+    "/api/leads%2f..%2fcalls",
+    "/api/leads/a%2Fb",
+    "/api/leads/a%5cb",
+    "/api/leads/a%5Cb",
+    "/api/leads/..\\calls",
+    "/api/leads\\..\\calls",
+    "/api/leads;x=y",
+    "/api/leads;/../calls",
+    "/api/leads/..;/calls",
+    "/api/leads/a;b",
+    "/api/leads/%00",
+    "/api/leads/%0d%0aX-Evil:%201",
+    "/api/leads/%7f",
+    "/api/%6ceads",
+    "/api/leads/%41",
+    "/api/leads/%2d",
+    "/api/leads/%7E",
+    "/api/leads/%zz",
+    "/api/leads/%",
+    "/api/leads/%4",
+    "/api/leads/%252e%252e/calls",
+    "/api/leads/%c0%ae%c0%ae/calls",
+    "/api/leads/\u{e9}",
+    "/api/leads#fragment",
+    "/api/leads/a#/../calls",
+    "/api/leads?limit=1#fragment",
+    "/api/leads?#",
+    "http://evil.test/api/leads",
+    "https://gateway.test:1/api/leads",
+    "api/leads",
+    "*",
+    "?x=1",
+];
+
 /// S17: a path that tidying would change is refused, never tidied, and never forwarded.
 #[test]
 fn an_odd_path_is_400_and_goes_nowhere() {
@@ -23,55 +70,15 @@ fn an_odd_path_is_400_and_goes_nowhere() {
     ];
     let gateway =
         routed(&upstream, &routes, &["leads:read", "calls:read"], std::slice::from_ref(&key));
-    for target in [
-        "/api/leads/../calls",
-        "/api/leads/..",
-        "/api/leads/.",
-        "/api/./leads",
-        "/api//leads",
-        "//api/leads",
-        "/api/leads//",
-        "/api/leads/%2e%2e/calls",
-        "/api/leads/%2E%2E/calls",
-        "/api/leads/.%2e/calls",
-        "/api/leads/..%2fcalls",
-        "/api/leads%2f..%2fcalls",
-        "/api/leads/a%2Fb",
-        "/api/leads/a%5cb",
-        "/api/leads/a%5Cb",
-        "/api/leads/..\\calls",
-        "/api/leads\\..\\calls",
-        "/api/leads;x=y",
-        "/api/leads;/../calls",
-        "/api/leads/..;/calls",
-        "/api/leads/a;b",
-        "/api/leads/%00",
-        "/api/leads/%0d%0aX-Evil:%201",
-        "/api/leads/%7f",
-        "/api/%6ceads",
-        "/api/leads/%41",
-        "/api/leads/%2d",
-        "/api/leads/%7E",
-        "/api/leads/%zz",
-        "/api/leads/%",
-        "/api/leads/%4",
-        "/api/leads/%252e%252e/calls",
-        "/api/leads/%c0%ae%c0%ae/calls",
-        "/api/leads/\u{e9}",
-        "/api/leads#fragment",
-        "/api/leads/a#/../calls",
-        "/api/leads?limit=1#fragment",
-        "/api/leads?#",
-        "http://evil.test/api/leads",
-        "https://gateway.test:1/api/leads",
-        "api/leads",
-        "*",
-        "?x=1",
-    ] {
+    let mut taken = Vec::new();
+    for target in ODD {
         let answer = gateway.get(target).bearer(&key).send();
-        assert_eq!(answer.verdict(), refusal(400, "bad_request"), "{target}");
-        assert_eq!(answer.header("connection"), Some("close"), "{target}");
+        let closes = answer.header("connection") == Some("close");
+        if answer.verdict() != refusal(400, "bad_request") || !closes {
+            taken.push((target, answer.verdict(), closes));
+        }
     }
+    assert!(taken.is_empty(), "neither refused nor closed: {taken:#?}");
     assert_eq!(upstream.requests_seen(), 0);
     for target in [
         "/api/leads",

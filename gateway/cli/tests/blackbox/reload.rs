@@ -97,7 +97,6 @@ fn one_broken_record_does_not_empty_the_index() {
         reader("broken").with("digest", "sha256:tooshort"),
         reader("broken").with("digest", json!(null)),
         reader("broken").with("digest", plain_text),
-        reader("broken").with("key", plain_text),
         reader("broken").with("scopes", json!([])),
         reader("broken").with("scopes", json!(["cals:read"])),
         reader("broken").with("scopes", "calls:read"),
@@ -142,6 +141,24 @@ fn one_broken_record_does_not_empty_the_index() {
         &Directory::of([good.clone(), twin, reader("other")]),
     );
     assert_eq!(gateway.get("/api/calls").bearer(&reader("other")).send().status, 200);
+}
+
+/// A6: a key in plain text is a fault wherever it stands in a record, and no report repeats it.
+#[test]
+fn a_plain_key_in_the_directory_is_never_repeated() {
+    let upstream = Upstream::answering(200, CALLS);
+    let (good, secret) = (reader("good"), reader("broken").text);
+    for member in ["key", "secret", "digest", "display", "name", "digests"] {
+        let broken =
+            Key::with_text("broken", &secret, &["calls:read"]).with(member, secret.as_str());
+        let directory = Directory::of([good.clone(), broken]);
+        let gateway = Gateway::start(&Config::with_upstream(&upstream), &directory);
+        assert_eq!(gateway.get("/api/calls").bearer(&good).send().status, 200, "{member}");
+        let status = gateway.admin("GET", "/admin/v1/status").send();
+        assert!(!status.text().contains(&secret), "{member}: {}", status.text());
+        let told = gateway.log.all().into_iter().find(|line| line.contains(&secret));
+        assert!(told.is_none(), "{member}: {told:?}");
+    }
 }
 
 /// X12: an account's broken columns or names take that account and no other.

@@ -166,11 +166,7 @@ impl Rewriter {
     fn copied(&self, slot: Slot) -> Slot {
         let facts = slot.facts;
         let judged = facts.judged.or(facts.judged_below).has(self.judge.active());
-        if facts.is_assistant() || facts.has_assistant_below() || judged {
-            slot
-        } else {
-            Slot::COPY
-        }
+        if facts.has_assistant_below() || judged { slot } else { Slot::COPY }
     }
 
     /// An assistant id that is shown, its comma and name written. `walked`: objects are walked for
