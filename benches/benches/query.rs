@@ -22,7 +22,8 @@ const QUERIES: [(&str, &str, bool); 5] = [
 
 fn check(c: &mut Criterion) {
     let job = job();
-    let allow = QueryRule::Allow(["limit", "offset", "start_date", "end_date"].map(Into::into).to_vec());
+    let allow =
+        QueryRule::Allow(["limit", "offset", "start_date", "end_date"].map(Into::into).to_vec());
     let guard = QueryRule::Guard { columns: QUERY_COLUMNS_DEFAULT.map(Into::into).to_vec() };
     let ask = |rule: &QueryRule, query| {
         rule.check(Some(query), &job.catalogue, &job.shown, Some("team_id")).is_ok()

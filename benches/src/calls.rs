@@ -58,7 +58,10 @@ pub const SHOWN: [&str; 12] = [
 /// The account's assistants, id and name. Rows use a fifth id too, which has no name.
 pub const ASSISTANTS: [(&str, &str); 4] = [
     ("3f2b8c1e-9a47-4d6f-8b20-5c1d7e9f0a34", "Front Desk"),
-    ("b7d40f92-1c58-4e3a-9f6d-2a8b3c4d5e6f", "After-Hours \u{2014} Ni\u{f1}a \u{201c}Dispatch\u{201d}"),
+    (
+        "b7d40f92-1c58-4e3a-9f6d-2a8b3c4d5e6f",
+        "After-Hours \u{2014} Ni\u{f1}a \u{201c}Dispatch\u{201d}",
+    ),
     ("asst_callback_001", "Callback Team"),
     ("asst_overflow_es", "Recepci\u{f3}n"),
 ];

@@ -96,6 +96,7 @@ fn explained(
         target: args.target.as_bytes(),
         headers: &headers,
         client: args.client,
+        padded_credential: false,
     };
     let at = Clock::default().wall();
     let decision = match &args.key_id {

@@ -33,11 +33,13 @@ pub(crate) enum LoadError {
 }
 
 impl LoadError {
-    /// One text a fault.
+    /// One text a fault; warnings refuse nothing.
     pub(crate) fn lines(&self) -> Vec<String> {
         match self {
             LoadError::Unreadable(why) => vec![why.clone()],
-            LoadError::Faulty(faults) => faults.iter().map(Fault::to_string).collect(),
+            LoadError::Faulty(faults) => {
+                faults.iter().filter(|fault| !fault.warning).map(Fault::to_string).collect()
+            }
         }
     }
 }

@@ -27,6 +27,9 @@ pub fn admit(
 ) -> Result<Admitted, Denial> {
     let target = Target::parse(head.target)?;
     let presented = credential::extract(&snapshot.rules.credentials, head.headers)?;
+    if head.padded_credential {
+        return Err(CredentialError::Malformed.into());
+    }
     let principal = authenticate(&snapshot.keys, &presented, head.client, at)?;
     admit_principal(snapshot, meters, principal, &target, head, at)
 }

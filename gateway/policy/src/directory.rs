@@ -114,7 +114,7 @@ pub fn compile(directory: &Directory, rules: &Rules, meters: &Meters) -> Compile
             let at = format!("{place}.keys.{}", key.id);
             if !ids.insert(key.id.as_str()) {
                 compiler.fault(
-                    format!("{at}"),
+                    at.clone(),
                     format!("another account has a key with the id `{}`", key.id),
                 );
                 continue;

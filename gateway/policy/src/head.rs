@@ -11,4 +11,6 @@ pub struct RequestHead<'a> {
     pub target: &'a [u8],
     pub headers: &'a HeaderMap,
     pub client: IpAddr,
+    /// White space stood behind a credential on the wire: it is not the key that was issued.
+    pub padded_credential: bool,
 }

@@ -46,6 +46,7 @@ impl<'a> Ask<'a> {
             target: self.target.as_bytes(),
             headers: &headers,
             client: self.client.parse().unwrap(),
+            padded_credential: false,
         };
         admit(snapshot, meters, &head, self.at)
             .map_err(|denial| Problem::of(&denial, &snapshot.rules.scopes))
@@ -92,7 +93,7 @@ fn the_earliest_stage_that_refuses_decides() {
         ("/api/key", &[KEY], "whoami"),
     ] {
         assert_eq!(
-            outcome(&snapshot, &meters, &Ask::get(target, headers)),
+            outcome(&snapshot, meters, &Ask::get(target, headers)),
             expected,
             "{target} {headers:?}"
         );
@@ -105,7 +106,7 @@ fn every_dead_key_is_told_the_same() {
     let world = World::new();
     let (snapshot, meters) = world.snapshot();
     let told = |headers: &[(&str, &str)]| {
-        let problem = Ask::get("/api/calls", headers).of(&snapshot, &meters).unwrap_err();
+        let problem = Ask::get("/api/calls", headers).of(&snapshot, meters).unwrap_err();
         problem.render(Default::default(), "id")
     };
     let unknown = told(&[("authorization", "Bearer nobody")]);
@@ -134,7 +135,7 @@ fn a_key_is_refused_from_the_instant_it_expires() {
             at: UnixMs(at),
             ..Ask::get("/api/calls", &[("authorization", "Bearer expires")])
         };
-        assert_eq!(outcome(&snapshot, &meters, &ask), expected, "at {at}");
+        assert_eq!(outcome(&snapshot, meters, &ask), expected, "at {at}");
     }
 }
 
@@ -163,7 +164,7 @@ fn verbs_follow_the_scope() {
         let bearer = format!("Bearer {key}");
         let headers = [("authorization", bearer.as_str())];
         let ask = Ask { method, ..Ask::get(path, &headers) };
-        assert_eq!(outcome(&snapshot, &meters, &ask), expected, "{key} {method} {path}");
+        assert_eq!(outcome(&snapshot, meters, &ask), expected, "{key} {method} {path}");
     }
 }
 
@@ -176,7 +177,7 @@ fn a_team_is_the_keys_or_refused() {
         let bearer = format!("Bearer {key}");
         let mut headers = vec![("authorization", bearer.as_str())];
         headers.extend(named.iter().map(|team| ("x-team-id", *team)));
-        match Ask::get(target, &headers).of(&snapshot, &meters) {
+        match Ask::get(target, &headers).of(&snapshot, meters) {
             Ok(Admitted::Forward(admission)) => {
                 admission.grant().team().map_or("none".to_owned(), ToString::to_string)
             }
@@ -224,7 +225,7 @@ fn columns_are_the_teams_and_without_a_team_those_of_all() {
         let mut headers = vec![("authorization", bearer.as_str())];
         headers.extend(team.map(|team| ("x-team-id", team)));
         let Ok(Admitted::Forward(admission)) =
-            Ask::get("/api/calls", &headers).of(&snapshot, &meters)
+            Ask::get("/api/calls", &headers).of(&snapshot, meters)
         else {
             panic!("refused");
         };
@@ -257,7 +258,7 @@ fn a_data_scope_becomes_a_row_rule_or_a_refusal() {
     ] {
         let bearer = format!("Bearer {}", scope.as_str());
         let headers = [("authorization", bearer.as_str())];
-        let rule = |target: &str| match Ask::get(target, &headers).of(&snapshot, &meters) {
+        let rule = |target: &str| match Ask::get(target, &headers).of(&snapshot, meters) {
             Ok(Admitted::Forward(admission)) => {
                 let rows = &admission.grant().job().rows;
                 Ok((rows.hide_private, rows.owner.is_some()))
@@ -278,16 +279,16 @@ fn the_limit_comes_before_the_route() {
     let world = World::new();
     let (snapshot, meters) = world.snapshot();
     let poor = [("authorization", "Bearer poor")];
-    assert_eq!(outcome(&snapshot, &meters, &Ask::get("/nope", &poor)), "404 not_found");
-    assert_eq!(outcome(&snapshot, &meters, &Ask::get("/api/calls", &poor)), "forward");
+    assert_eq!(outcome(&snapshot, meters, &Ask::get("/nope", &poor)), "404 not_found");
+    assert_eq!(outcome(&snapshot, meters, &Ask::get("/api/calls", &poor)), "forward");
     for _ in 0..3 {
-        let problem = Ask::get("/api/calls", &poor).of(&snapshot, &meters).unwrap_err();
+        let problem = Ask::get("/api/calls", &poor).of(&snapshot, meters).unwrap_err();
         assert_eq!((problem.status, problem.code.as_str()), (429, "rate_limited"));
         assert_eq!(problem.members, [("limit", "minute".to_owned())]);
         assert!(problem.retry_after_s.unwrap() >= 1);
     }
     assert_eq!(
-        outcome(&snapshot, &meters, &Ask::get("/api/calls", &[KEY])),
+        outcome(&snapshot, meters, &Ask::get("/api/calls", &[KEY])),
         "forward",
         "another key"
     );
@@ -321,7 +322,7 @@ fn a_broken_record_is_left_out_alone() {
         let bearer = format!("Bearer {key}");
         let headers = [("authorization", bearer.as_str())];
         assert_eq!(
-            outcome(&snapshot, &meters, &Ask::get("/api/calls", &headers)),
+            outcome(&snapshot, meters, &Ask::get("/api/calls", &headers)),
             expected,
             "{key}"
         );

@@ -1,5 +1,6 @@
 //! The only place that records what happened: metrics and one access-log line an exchange.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use gateway_policy::ProblemCode;
@@ -167,9 +168,18 @@ fn status_label(status: u16) -> &'static str {
 }
 
 impl Gateway {
-    /// Counts bytes that never became a request.
-    pub(crate) fn count_unread(&self, code: ProblemCode) {
+    /// Records bytes that never became a request.
+    pub(crate) fn account_unread(&self, code: ProblemCode, request_id: &str, peer: Option<IpAddr>) {
         let labels = [NO_ROUTE, "other", status_label(code.status()), code.as_str(), "client"];
         self.parts.metrics.requests.with_label_values(&labels).inc();
+        self.parts.access_log.write(&AccessRecord {
+            at_ms: self.parts.clock.wall().0,
+            request_id,
+            status: Some(code.status()),
+            code: Some(code.as_str()),
+            revision: Some(self.serving().snapshot.revision),
+            client_ip: peer,
+            ..AccessRecord::default()
+        });
     }
 }

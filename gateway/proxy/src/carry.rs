@@ -29,7 +29,7 @@ pub(crate) async fn carry(
     let head =
         answer.head().ok_or_else(|| told(ProblemCode::UpstreamUnavailable, Fault::Upstream))?;
     let facts = ResponseFacts { status: answer.status, headers: &head.headers };
-    match plan_body(way.admission, &way.head.method, &facts) {
+    match plan_body(way.admission, &way.arrival.head.method, &facts) {
         BodyPlan::Replace => Err(replaced(head)),
         BodyPlan::Refuse(why) => Err(unfilterable(exchange, why.label())),
         BodyPlan::HeadOnly { content_type } => {
@@ -81,8 +81,8 @@ fn answer_head(
     rewritten: bool,
 ) -> Result<ResponseHeader, Failure> {
     let broken = || told(ProblemCode::InternalError, Fault::Gateway);
-    let mut out =
-        respond::head_for(exchange, way.head.version, answer.status, framing).ok_or_else(broken)?;
+    let mut out = respond::head_for(exchange, way.arrival.head.version, answer.status, framing)
+        .ok_or_else(broken)?;
     let head = answer.head().ok_or_else(broken)?;
     for (name, value) in returned(&head.headers, way.admission, rewritten) {
         out.append_header(name.clone(), value.clone()).map_err(|_| broken())?;
@@ -100,7 +100,8 @@ async fn passed(
 ) -> Result<(), Failure> {
     let head =
         answer.head().ok_or_else(|| told(ProblemCode::UpstreamUnavailable, Fault::Upstream))?;
-    let bodiless = way.head.method == Method::HEAD || matches!(answer.status.as_u16(), 204 | 304);
+    let bodiless =
+        way.arrival.head.method == Method::HEAD || matches!(answer.status.as_u16(), 204 | 304);
     let length = head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let framing = match length.and_then(|text| text.parse().ok()) {
         _ if bodiless => Framing::None,
@@ -112,7 +113,7 @@ async fn passed(
     if let Some(encoding) = encoding {
         let _ = out.insert_header(header::CONTENT_ENCODING, encoding);
     }
-    if framing == Framing::Unknown && way.head.version < Version::HTTP_11 {
+    if framing == Framing::Unknown && way.arrival.head.version < Version::HTTP_11 {
         session.set_keepalive(None);
     }
     respond::write_head(session, out).await?;
@@ -144,7 +145,7 @@ async fn rewritten(
     let mut filter = Filter::new(decoder, Rewriter::new(job));
     let mut sender = Sender { way, content_type, hold_bytes, held: Vec::new(), head_sent: false };
     let result = filtered(session, exchange, answer, &mut filter, &mut sender).await;
-    exchange.totals = filter.totals().clone();
+    exchange.totals = *filter.totals();
     result
 }
 

@@ -56,16 +56,16 @@ impl Clock {
     }
 
     fn follow(&self, target: i64) {
-        let anchor = self.anchor_ms.load(Ordering::Relaxed);
-        if target >= anchor {
-            self.behind.store(0, Ordering::Relaxed);
-            self.anchor_ms.store(target, Ordering::Relaxed);
-        } else if anchor - target > SLACK_MS
-            && self.behind.fetch_add(1, Ordering::Relaxed) + 1 >= BEHIND_TICKS
-        {
-            self.behind.store(0, Ordering::Relaxed);
-            self.anchor_ms.store(target, Ordering::Relaxed);
+        let behind = self.anchor_ms.load(Ordering::Relaxed) - target;
+        if behind > 0 {
+            let lasting = behind > SLACK_MS
+                && self.behind.fetch_add(1, Ordering::Relaxed) + 1 >= BEHIND_TICKS;
+            if !lasting {
+                return;
+            }
         }
+        self.behind.store(0, Ordering::Relaxed);
+        self.anchor_ms.store(target, Ordering::Relaxed);
     }
 }
 

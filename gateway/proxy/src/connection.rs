@@ -4,6 +4,7 @@
 //! takes a mebibyte, and repairs what should be refused. Bytes go on to Pingora only once
 //! [`raw_head`] has found them whole and sound. HTTP/2 connections run in Pingora's own loop.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::gateway::{Ending, Gateway};
-use crate::head::ListenerFacts;
+use crate::head::{ListenerFacts, WireFacts};
 use crate::raw_head::{HeadBounds, HeadFault, Scan, scan};
 use crate::respond::raw_problem;
 use crate::trace::request_id;
@@ -69,14 +70,14 @@ impl Connections {
         mut buffer: BytesMut,
         shutdown: &ShutdownWatch,
     ) -> Option<(Stream, BytesMut)> {
-        match self.read_head(&mut stream, &mut buffer, shutdown).await {
-            HeadRead::Whole => {}
+        let wire = match self.read_head(&mut stream, &mut buffer, shutdown).await {
+            HeadRead::Whole(wire) => wire,
             HeadRead::Gone => return None,
             HeadRead::Refused(code) => {
                 self.refuse(&mut stream, code).await;
                 return None;
             }
-        }
+        };
         let mut session = ServerSession::new_http1(stream);
         session.set_pipelining_enabled(true);
         session.set_pipelined_prefix(buffer);
@@ -90,7 +91,7 @@ impl Connections {
             }
             return None;
         }
-        match (self.gateway.serve(&mut session, &self.listener).await, session) {
+        match (self.gateway.serve(&mut session, &self.listener, wire).await, session) {
             (Ending::Whole, ServerSession::H1(session)) => finished(session).await,
             _ => None,
         }
@@ -116,7 +117,9 @@ impl Connections {
         let mut seen = 0;
         loop {
             match scan(buffer, seen, &limits) {
-                Ok(Scan::Complete { .. }) => return HeadRead::Whole,
+                Ok(Scan::Complete { padded_credential, .. }) => {
+                    return HeadRead::Whole(WireFacts { padded_credential });
+                }
                 Ok(Scan::Partial) => seen = buffer.len(),
                 Err(fault) => return HeadRead::Refused(code_of(fault)),
             }
@@ -134,7 +137,7 @@ impl Connections {
         let style = self.gateway.serving().snapshot.rules.errors;
         let id = request_id(std::iter::empty());
         let bytes = raw_problem(&Problem::new(code), style, &id, self.gateway.parts.clock.wall());
-        self.gateway.count_unread(code);
+        self.gateway.account_unread(code, &id, peer_of(stream));
         let answered = timeout(WRITE, async {
             stream.write_all(&bytes).await?;
             stream.flush().await
@@ -153,6 +156,11 @@ async fn knows_http2(stream: &mut Stream) -> bool {
     let mut seen = [0; PREFACE.len()];
     let peeked = timeout(PREFACE_WAIT, stream.try_peek(&mut seen)).await;
     matches!(peeked, Ok(Ok(true))) && seen == *PREFACE
+}
+
+fn peer_of(stream: &Stream) -> Option<IpAddr> {
+    let digest = stream.get_socket_digest()?;
+    digest.peer_addr()?.as_inet().map(|address| address.ip())
 }
 
 /// Reads away what is still coming: closing on unread bytes would reset the answer away.
@@ -204,7 +212,7 @@ async fn stopped(shutdown: &mut ShutdownWatch) {
 }
 
 enum HeadRead {
-    Whole,
+    Whole(WireFacts),
     Gone,
     Refused(ProblemCode),
 }
@@ -254,7 +262,8 @@ impl HttpServerApp for Http2 {
         _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         if matches!(session.read_request().await, Ok(true))
-            && self.gateway.serve(&mut session, &self.listener).await == Ending::Whole
+            && self.gateway.serve(&mut session, &self.listener, WireFacts::default()).await
+                == Ending::Whole
         {
             let _ = session.finish().await;
         }

@@ -18,7 +18,7 @@ use crate::access_log::AccessLog;
 use crate::account;
 use crate::clock::Clock;
 use crate::exchange::{AuthResult, Exchange, Failure, Fault};
-use crate::head::{ListenerFacts, read_head};
+use crate::head::{Arrival, ListenerFacts, WireFacts};
 use crate::metrics::{InFlight, ProxyMetrics};
 use crate::relay;
 use crate::respond::{self, ClientGone, Framing};
@@ -102,16 +102,18 @@ impl Gateway {
         &self,
         session: &mut ServerSession,
         listener: &ListenerFacts,
+        wire: WireFacts,
     ) -> Ending {
         let _in_flight = InFlight::enter(&self.parts.metrics);
-        let peer = peer_of(session);
         let head = session.req_header().clone();
-        let mut exchange = self.begin(&head, peer, listener);
+        let target = target_of(&head);
+        let arrival =
+            Arrival { head: &head, target: &target, peer: peer_of(session), listener, wire };
+        let mut exchange = self.begin(&arrival);
         if self.is_draining() {
             session.set_keepalive(None);
         }
-        let target = target_of(&head);
-        let result = self.answer(session, &mut exchange, &head, &target, peer, listener).await;
+        let result = self.answer(session, &mut exchange, &arrival).await;
         let ending = match result {
             Ok(()) => Ending::Whole,
             Err(failure) => conclude(session, &mut exchange, failure).await,
@@ -120,16 +122,18 @@ impl Gateway {
         ending
     }
 
-    fn begin(&self, head: &RequestHeader, peer: SocketAddr, listener: &ListenerFacts) -> Exchange {
+    fn begin(&self, arrival: &Arrival<'_>) -> Exchange {
         let (began_at, began) = self.parts.clock.now();
-        let all = |name: &'static str| head.headers.get_all(name).iter().map(HeaderValue::as_bytes);
+        let all = |name: &'static str| {
+            arrival.head.headers.get_all(name).iter().map(HeaderValue::as_bytes)
+        };
         Exchange {
             serving: self.serving(),
             began_at,
             began,
             request_id: request_id(all("x-request-id")),
             trace: TraceContext::continued(all("traceparent").next()),
-            client: read_head(head, b"", peer, listener).client,
+            client: arrival.client(),
             principal: None,
             presented_key: None,
             paid: None,
@@ -151,20 +155,17 @@ impl Gateway {
         &self,
         session: &mut ServerSession,
         exchange: &mut Exchange,
-        head: &RequestHeader,
-        target: &[u8],
-        peer: SocketAddr,
-        listener: &ListenerFacts,
+        arrival: &Arrival<'_>,
     ) -> Result<(), Failure> {
-        if let Some(code) = over_bounds(head, target, exchange) {
+        if let Some(code) = over_bounds(arrival.head, arrival.target, exchange) {
             return Err(Failure::told(Problem::new(code), Fault::Client));
         }
         let serving = Arc::clone(&exchange.serving);
-        let request = read_head(head, target, peer, listener);
-        match admit(&serving.snapshot, &self.parts.meters, &request, exchange.began_at) {
+        let meters = &self.parts.meters;
+        match admit(&serving.snapshot, meters, &arrival.request(), exchange.began_at) {
             Ok(Admitted::Forward(admission)) => {
                 self.admitted(exchange, &admission);
-                let way = relay::Way { admission: &admission, head, target, peer, listener };
+                let way = relay::Way { admission: &admission, arrival };
                 relay::relay(&way, session, exchange).await
             }
             Ok(Admitted::WhoAmI { principal, paid }) => {

@@ -4,7 +4,7 @@
 //! client's headers, and the gateway's own. A header that is not named here stays behind, and
 //! with it the credential, every hop-by-hop header and any copy of the gateway's identity headers.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use gateway_policy::{Admission, RequestHead};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -25,19 +25,42 @@ pub(crate) struct ListenerFacts {
     pub(crate) h2c: bool,
 }
 
-/// The request as the admission sees it.
-pub(crate) fn read_head<'a>(
-    head: &'a RequestHeader,
-    target: &'a [u8],
-    peer: SocketAddr,
-    listener: &ListenerFacts,
-) -> RequestHead<'a> {
-    let claimed = head.headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
-    RequestHead {
-        method: &head.method,
-        target,
-        headers: &head.headers,
-        client: client_address(peer.ip(), claimed, &listener.trusted_proxies),
+/// What only the bytes on the wire told.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct WireFacts {
+    pub(crate) padded_credential: bool,
+}
+
+/// A request as it arrived.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival<'a> {
+    pub(crate) head: &'a RequestHeader,
+    /// Path and query, byte for byte.
+    pub(crate) target: &'a [u8],
+    pub(crate) peer: SocketAddr,
+    pub(crate) listener: &'a ListenerFacts,
+    pub(crate) wire: WireFacts,
+}
+
+impl<'a> Arrival<'a> {
+    /// The request as the admission sees it.
+    pub(crate) fn request(&self) -> RequestHead<'a> {
+        RequestHead {
+            method: &self.head.method,
+            target: self.target,
+            headers: &self.head.headers,
+            client: self.client(),
+            padded_credential: self.wire.padded_credential,
+        }
+    }
+
+    /// The address that the request comes from.
+    pub(crate) fn client(&self) -> IpAddr {
+        client_address(self.peer.ip(), self.forwarded_for(), &self.listener.trusted_proxies)
+    }
+
+    fn forwarded_for(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.head.headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes)
     }
 }
 
@@ -69,11 +92,8 @@ pub(crate) struct UnwritableHead;
 /// What the outbound head is made from.
 pub(crate) struct Outbound<'a> {
     pub(crate) admission: &'a Admission,
-    pub(crate) head: &'a RequestHeader,
-    pub(crate) target: &'a [u8],
+    pub(crate) arrival: &'a Arrival<'a>,
     pub(crate) body_bytes: Option<usize>,
-    pub(crate) peer: SocketAddr,
-    pub(crate) listener: &'a ListenerFacts,
     pub(crate) exchange: &'a Exchange,
     pub(crate) team_header: Option<&'a HeaderName>,
 }
@@ -81,8 +101,8 @@ pub(crate) struct Outbound<'a> {
 impl Outbound<'_> {
     /// Builds the head for a server whose `Host` is `host`.
     pub(crate) fn build(&self, host: &str) -> Result<Box<RequestHeader>, UnwritableHead> {
-        let method = self.head.method.as_str();
-        let mut up = RequestHeader::build_no_case(method, self.target, Some(24))
+        let method = self.arrival.head.method.as_str();
+        let mut up = RequestHeader::build_no_case(method, self.arrival.target, Some(24))
             .map_err(|_| UnwritableHead)?;
         up.set_version(Version::HTTP_11);
         let mut set = |name: HeaderName, value: &[u8]| -> Result<(), UnwritableHead> {
@@ -112,7 +132,8 @@ impl Outbound<'_> {
     fn forwarded(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
         let route = self.admission.grant().route();
         let filtered = !self.admission.grant().job().is_identity();
-        let writes = !matches!(self.head.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let writes =
+            !matches!(self.arrival.head.method, Method::GET | Method::HEAD | Method::OPTIONS);
         let team = self.team_header;
         let listed = FORWARDED.iter().chain(&route.forward_headers);
         let own = listed.chain(writes.then_some(&header::IF_MATCH));
@@ -121,7 +142,9 @@ impl Outbound<'_> {
                 && Some(*name) != team
                 && may_be_forwarded(name)
         })
-        .flat_map(|name| self.head.headers.get_all(name).iter().map(move |value| (name, value)))
+        .flat_map(|name| {
+            self.arrival.head.headers.get_all(name).iter().map(move |value| (name, value))
+        })
     }
 
     fn identity(&self) -> Vec<(&'static str, &str)> {
@@ -142,17 +165,18 @@ impl Outbound<'_> {
 
     /// `X-Forwarded-*`: our own words, or a trusted proxy's with ours behind them.
     fn hops(&self) -> [(&'static str, String); 3] {
-        let trusted = &self.listener.trusted_proxies;
-        let claimed = self.head.headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
-        let believed = trusted.iter().any(|net| net.contains(&self.peer.ip()));
-        let own_proto = if self.listener.tls { "https" } else { "http" };
-        let own_host = host_of(self.head);
+        let trusted = &self.arrival.listener.trusted_proxies;
+        let claimed =
+            self.arrival.head.headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
+        let believed = trusted.iter().any(|net| net.contains(&self.arrival.peer.ip()));
+        let own_proto = if self.arrival.listener.tls { "https" } else { "http" };
+        let own_host = host_of(self.arrival.head);
         let from_proxy = |name: &str| {
-            let value = self.head.headers.get(name).filter(|_| believed)?;
+            let value = self.arrival.head.headers.get(name).filter(|_| believed)?;
             value.to_str().ok().map(str::to_owned)
         };
         [
-            ("x-forwarded-for", forwarded_for(self.peer.ip(), claimed, trusted)),
+            ("x-forwarded-for", forwarded_for(self.arrival.peer.ip(), claimed, trusted)),
             (
                 "x-forwarded-proto",
                 from_proxy("x-forwarded-proto").unwrap_or_else(|| own_proto.to_owned()),

@@ -38,8 +38,9 @@ pub(crate) enum Scan {
     /// Nothing wrong yet, and no end.
     Partial,
     /// The head is whole and sound. `head_bytes` includes its empty line; what follows in the
-    /// buffer was not looked at.
-    Complete { head_bytes: usize },
+    /// buffer was not looked at. `padded_credential`: white space stands behind a credential,
+    /// which parsers trim; it is not the key that was issued.
+    Complete { head_bytes: usize, padded_credential: bool },
 }
 
 /// Why a head was refused.
@@ -70,8 +71,8 @@ pub(crate) fn scan(buffer: &[u8], from: usize, bounds: &HeadBounds) -> Result<Sc
     let seen = &buffer[..overflow.map_or(buffer.len(), |(at, _)| at)];
     match find_end(seen, from)? {
         Some(head_bytes) => {
-            lint(&buffer[..head_bytes], bounds)?;
-            Ok(Scan::Complete { head_bytes })
+            let padded_credential = lint(&buffer[..head_bytes], bounds)?;
+            Ok(Scan::Complete { head_bytes, padded_credential })
         }
         None => overflow.map_or(Ok(Scan::Partial), |(_, fault)| Err(fault)),
     }
@@ -125,22 +126,29 @@ fn find_end(seen: &[u8], from: usize) -> Result<Option<usize>, HeadFault> {
     Ok(None)
 }
 
-/// Judges a whole head. Here every CR stands before an LF and every LF behind a CR.
-fn lint(head: &[u8], bounds: &HeadBounds) -> Result<(), HeadFault> {
+/// Judges a whole head, and tells whether a credential in it is padded. Here every CR stands before an LF and every LF behind a CR.
+fn lint(head: &[u8], bounds: &HeadBounds) -> Result<bool, HeadFault> {
     let mut lines = Lines { rest: head };
     let line = parse_request_line(lines.next().unwrap_or_default())?;
     let mut fields = Fields { version: line.version, ..Fields::default() };
     let mut count = 0;
+    let mut padded_credential = false;
     for field in lines.take_while(|field| !field.is_empty()) {
         count += 1;
         if count > bounds.headers {
             return Err(HeadFault::HeadersTooLarge);
         }
         let (name, value) = parse_field(field)?;
+        padded_credential |= is_credential(name) && matches!(field.last(), Some(b' ' | b'\t'));
         fields.judge(name, value)?;
     }
     fields.judge_together()?;
-    judge_target(&line, fields.host)
+    judge_target(&line, fields.host)?;
+    Ok(padded_credential)
+}
+
+fn is_credential(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"authorization") || name.eq_ignore_ascii_case(b"x-api-key")
 }
 
 /// The lines of a head without their CRLF.
@@ -184,6 +192,10 @@ fn parse_request_line(line: &[u8]) -> Result<RequestLine<'_>, HeadFault> {
     }
     if target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
         return Err(bad("the target is not visible ASCII"));
+    }
+    // RFC 9112 §3.2 has no fragment in a target, and parsers cut it off without a word.
+    if target.contains(&b'#') {
+        return Err(bad("the target has a fragment"));
     }
     let version = match version {
         b"HTTP/1.1" => Version::Http11,

@@ -113,7 +113,7 @@ pub(crate) async fn reach(
     body: Option<Bytes>,
 ) -> Result<Answer, Failure> {
     let repeatable =
-        matches!(way.head.method.as_str(), "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS");
+        matches!(way.arrival.head.method.as_str(), "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS");
     let mut tried = Vec::new();
     let mut last = ProblemCode::UpstreamUnavailable;
     for _ in 0..TRIES_MAX {
@@ -154,11 +154,8 @@ async fn attempt(
     let teams = &exchange.serving.snapshot.rules.teams;
     let outbound = Outbound {
         admission: way.admission,
-        head: way.head,
-        target: way.target,
+        arrival: way.arrival,
         body_bytes: body.as_ref().map(Bytes::len),
-        peer: way.peer,
-        listener: way.listener,
         exchange,
         team_header: teams.header.as_ref(),
     };

@@ -5,7 +5,6 @@
 //!
 //! Nothing of an upstream's error text, reason phrase, 1xx or trailer is passed on or logged.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::carry::carry;
 use crate::exchange::{Exchange, Failure, Fault};
-use crate::head::ListenerFacts;
+use crate::head::Arrival;
 use crate::reach::reach;
 use crate::respond::ClientGone;
 use crate::upstream::Upstream;
@@ -32,10 +31,7 @@ impl From<ClientGone> for Failure {
 /// What stays the same on the whole way.
 pub(crate) struct Way<'a> {
     pub(crate) admission: &'a Admission,
-    pub(crate) head: &'a RequestHeader,
-    pub(crate) target: &'a [u8],
-    pub(crate) peer: SocketAddr,
-    pub(crate) listener: &'a ListenerFacts,
+    pub(crate) arrival: &'a Arrival<'a>,
 }
 
 impl Way<'_> {
@@ -52,10 +48,10 @@ pub(crate) async fn relay(
 ) -> Result<(), Failure> {
     let serving = Arc::clone(&exchange.serving);
     let bounds = serving.snapshot.rules.bounds;
-    if way.is_filtered() && way.head.version < Version::HTTP_11 {
+    if way.is_filtered() && way.arrival.head.version < Version::HTTP_11 {
         return Err(Failure::told(Problem::new(ProblemCode::VersionNotSupported), Fault::Client));
     }
-    let body = request_body(session, way.head, &bounds).await?;
+    let body = request_body(session, way.arrival.head, &bounds).await?;
     let upstream = serving
         .upstreams
         .find(way.admission.grant().route().upstream)
@@ -111,7 +107,7 @@ async fn request_body(
     }
 }
 
-fn broken_body(error: Box<pingora::Error>) -> Failure {
+fn broken_body(error: pingora::BError) -> Failure {
     match error.etype() {
         pingora::ErrorType::ReadTimedout => told(ProblemCode::RequestTimeout, Fault::Client),
         pingora::ErrorType::ConnectionClosed => Failure::ClientGone,

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 /// The body of the answer.
 pub(crate) fn body(key: &KeyEntry, rules: &Rules) -> Vec<u8> {
-    let teams = match &key.teams {
+    let teams: Value = match &key.teams {
         TeamReach::Any => json!("all"),
         TeamReach::Only(teams) => teams.iter().map(|team| json!(team.as_str())).collect(),
     };
@@ -17,7 +17,7 @@ pub(crate) fn body(key: &KeyEntry, rules: &Rules) -> Vec<u8> {
     json!({
         "name": &*key.name,
         "account": key.account.id.as_str(),
-        "teams": Value::from(teams),
+        "teams": teams,
         "scopes": rules.scopes.names(&key.scopes),
         "data_scope": key.data_scope.as_str(),
         "limits": limits(key),

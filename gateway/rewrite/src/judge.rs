@@ -3,7 +3,8 @@
 //! A row is judged while it is walked: the rewriter reports every value at a judged path, and every
 //! oddity on the way to one (a member given twice, a scalar where an object was due, an object that
 //! lacks the member). The rule is closed: a row is shown only if each thing that is judged was said
-//! exactly once and plainly; for owners, if any of them is the caller.
+//! exactly once and plainly; for owners, if any of them is the caller. What the catalogue does not
+//! judge is never said, so a rule that asks for it hides every row.
 //!
 //! Not here: which columns are judged (`catalogue`), the bytes of the row (`output`).
 
@@ -85,8 +86,6 @@ pub(crate) enum Judgeable<'a> {
 pub(crate) struct Judge {
     /// What the rule asks about.
     active: Judged,
-    /// The rule asks what the catalogue cannot answer.
-    blind: bool,
     /// By node, the object (its offset + 1) in which it was last met.
     met_in: Vec<u64>,
     hidden: bool,
@@ -99,12 +98,9 @@ pub(crate) struct Judge {
 impl Judge {
     pub(crate) fn new(rule: &RowRule, catalogue: &Catalogue) -> Judge {
         let active = rule.judged();
-        let asks = |what: Judged| active.has(what) && !catalogue.judges(what);
-        let blind = asks(Judged::PRIVATE) || asks(Judged::OWNER) || asks(Judged::TEAM);
         let nodes = if active.is_nothing() { 0 } else { catalogue.trie.len() };
         Judge {
             active,
-            blind,
             met_in: vec![0; nodes],
             hidden: false,
             private_seen: 0,
@@ -121,7 +117,7 @@ impl Judge {
     }
 
     pub(crate) fn start_row(&mut self) {
-        self.hidden = self.blind;
+        self.hidden = false;
         self.private_seen = 0;
         self.is_public = false;
         self.is_owned = false;

@@ -172,14 +172,14 @@ impl StringLexer {
         };
         let (valid, rest) = run.split_at(error.valid_up_to());
         match error.error_len() {
-            None if stop == piece.len() => {
+            None => {
+                // The piece may end here, and the next go on with the character.
                 text.push(valid);
                 self.partial[..rest.len()].copy_from_slice(rest);
                 self.partial_len = rest.len();
                 self.at = InString::Character;
                 Ok(stop)
             }
-            None => Err(Fault::new(stop, Reason::Utf8)),
             Some(bad) => {
                 // The byte that decided: the first one if no character begins with it.
                 let alone =

@@ -77,7 +77,7 @@ fn append_table(
     slots.resize(first + size, Slot::EMPTY);
     for (child, name) in children {
         let ends = ends_of(name.as_bytes());
-        let mut probe = ends.hash(name.len()) & (size - 1);
+        let mut probe = ends.hash() & (size - 1);
         while slots[first + probe].child != NO_NODE {
             probe = (probe + 1) & (size - 1);
         }
@@ -141,7 +141,7 @@ impl Trie {
             return NO_NODE;
         }
         let ends = ends_of(name);
-        let mut probe = ends.hash(name.len()) & table.mask;
+        let mut probe = ends.hash() & table.mask;
         loop {
             let slot = &self.slots[table.first + probe];
             if slot.child == NO_NODE {
@@ -169,10 +169,9 @@ struct Ends {
 
 impl Ends {
     #[inline]
-    fn hash(self, len: usize) -> usize {
-        let mixed = (self.head ^ 0x9e37_79b9_7f4a_7c15).wrapping_mul(
-            (self.tail.rotate_left(29) ^ (len as u64).wrapping_mul(0xff51_afd7_ed55_8ccd)) | 1,
-        );
+    fn hash(self) -> usize {
+        let mixed = (self.head ^ 0x9e37_79b9_7f4a_7c15)
+            .wrapping_mul(self.tail.rotate_left(29) ^ 0xff51_afd7_ed55_8ccd);
         (mixed ^ (mixed >> 32)) as usize
     }
 }
@@ -233,6 +232,18 @@ mod tests {
                 assert_eq!(trie.child(ROOT, &name.as_bytes()[..place]), NO_NODE);
                 assert_eq!(trie.child(ROOT, &name.as_bytes()[place + 1..]), NO_NODE);
             }
+        }
+    }
+
+    /// Names of one letter have the same ends at every length.
+    #[test]
+    fn equal_ends_of_another_length_are_another_name() {
+        let mut builder = TrieBuilder::new();
+        let id = builder.insert(&"a".repeat(10)).unwrap();
+        let trie = builder.finish();
+        for len in 0..40 {
+            let expected = if len == 10 { id } else { NO_NODE };
+            assert_eq!(trie.child(ROOT, "a".repeat(len).as_bytes()), expected, "{len}");
         }
     }
 

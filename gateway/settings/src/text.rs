@@ -90,6 +90,22 @@ fn refuse_control_characters(text: &str) -> Result<(), Unreadable> {
     })
 }
 
+/// Members of a mapping that are compared one by one; beyond them a table is cheaper.
+const FEW_MEMBERS: usize = 16;
+
+/// The first member with this key. `known` is filled once there are too many to compare.
+fn find_first(entries: &[Entry], known: &mut HashMap<Box<str>, usize>, key: &str) -> Option<usize> {
+    if entries.len() < FEW_MEMBERS {
+        return entries.iter().position(|entry| &*entry.key == key);
+    }
+    // Once there is a table, only the member that was added last is not in it.
+    let from = if known.is_empty() { 0 } else { entries.len() - 1 };
+    for (index, entry) in entries.iter().enumerate().skip(from) {
+        known.entry(entry.key.clone()).or_insert(index);
+    }
+    known.get(key).copied()
+}
+
 /// Stand-ins for `{ } [ ]` that belong to a word.
 const STAND_INS: [(char, char); 4] =
     [('{', '\u{e000}'), ('}', '\u{e001}'), ('[', '\u{e002}'), (']', '\u{e003}')];
@@ -314,10 +330,9 @@ impl Builder {
             }
             Some(Open::Map { entries, known, key, .. }) => {
                 let Some((key, at)) = key.take() else { return };
-                let first = known.insert(key.clone(), entries.len());
+                let first = find_first(entries, known, &key);
                 let twin = first.map(|index| entries[index].at);
                 if let Some(index) = first {
-                    known.insert(key.clone(), index);
                     entries[index].twin.get_or_insert(at);
                 }
                 entries.push(Entry { key, at, twin, node });

@@ -33,36 +33,23 @@ pub(crate) fn routes() -> Router {
         .route("/api/v1/analytics/funnel", get(funnel_of_teams))
         .route("/api/v1/teams/{team}/analytics/funnel", get(funnel))
         .route("/api/v1/teams/{team}/analytics/utm", get(utm))
-        .route(
-            "/api/v1/teams/{team}/analytics/service-areas",
-            get(service_areas),
-        )
-        .route(
-            "/api/v1/teams/{team}/analytics/issue-types",
-            get(issue_types),
-        )
+        .route("/api/v1/teams/{team}/analytics/service-areas", get(service_areas))
+        .route("/api/v1/teams/{team}/analytics/issue-types", get(issue_types))
 }
 
 /// The v0 report: `data{}`, `pagination` over the customer events, `metadata`.
 async fn report(ask: Ask) -> Result<Response, Fault> {
     let zone = ask.zone()?;
-    let (teams, span) = (
-        scheduler::scheduling_teams(&ask)?,
-        ask.span(DAYS_DEFAULT, zone)?,
-    );
+    let (teams, span) = (scheduler::scheduling_teams(&ask)?, ask.span(DAYS_DEFAULT, zone)?);
     let sessions: Vec<&Session> = scheduler::select(&ask, &teams, span)?.collect();
-    let asked = ask
-        .list_of("metrics", METRICS)?
-        .unwrap_or_else(|| METRICS.to_vec());
+    let asked = ask.list_of("metrics", METRICS)?.unwrap_or_else(|| METRICS.to_vec());
     let (limit, offset) = (ask.limit(100, 1_000)?, ask.int("offset")?.unwrap_or(0));
     let from = usize::try_from(offset).unwrap_or(usize::MAX);
     let page: &[&Session] = sessions.get(from..).unwrap_or_default();
     let events = &page[..page.len().min(limit)];
     Ok(json_body(json::object(|o| {
         o.object("data", |d| {
-            asked
-                .iter()
-                .for_each(|metric| write_metric(d, metric, &sessions, events))
+            asked.iter().for_each(|metric| write_metric(d, metric, &sessions, events))
         });
         o.object("pagination", |p| {
             p.int("limit", limit as u64);
@@ -74,9 +61,7 @@ async fn report(ask: Ask) -> Result<Response, Fault> {
             m.text("endDate", &moment::text(span.end_us));
             m.text("timezone", zone.name);
             m.raw("schedulerId", ask.text("scheduler_id").unwrap_or("null"));
-            m.list("metricsRequested", &asked, |out, metric| {
-                json::text_into(out, metric)
-            });
+            m.list("metricsRequested", &asked, |out, metric| json::text_into(out, metric));
         });
     })))
 }
@@ -92,18 +77,14 @@ fn write_metric(o: &mut Object<'_>, metric: &str, sessions: &[&Session], events:
             b.raw("avgBookingTimeSeconds", "212.50");
         }),
         "chart_data" => write_chart(o, sessions),
-        "utm_data" => write_counts(o, "utmData", "source", UTM_SOURCES, sessions, |s| {
-            s.utm_source
-        }),
+        "utm_data" => write_counts(o, "utmData", "source", UTM_SOURCES, sessions, |s| s.utm_source),
         "google_ads_data" => o.raw("googleAdsData", "[]"),
         "service_area_data" => {
-            write_counts(o, "serviceAreaData", "serviceArea", AREAS, sessions, |s| {
-                Some(s.area)
-            })
+            write_counts(o, "serviceAreaData", "serviceArea", AREAS, sessions, |s| Some(s.area))
         }
-        "issue_type_data" => write_counts(o, "issueTypeData", "issueType", ISSUES, sessions, |s| {
-            s.issue
-        }),
+        "issue_type_data" => {
+            write_counts(o, "issueTypeData", "issueType", ISSUES, sessions, |s| s.issue)
+        }
         _ => o.list("customerEvents", events, |out, session| {
             json::object_into(out, |e| write_event(e, session))
         }),
@@ -133,14 +114,7 @@ fn write_event(o: &mut Object<'_>, session: &Session) {
     o.text("status", session.status);
     o.object("customerInfo", |c| session.customer.write(c));
     o.maybe("issueType", session.issue);
-    o.raw(
-        "conversionValue",
-        if session.status == "booked" {
-            "1.0"
-        } else {
-            "0.1000"
-        },
-    );
+    o.raw("conversionValue", if session.status == "booked" { "1.0" } else { "0.1000" });
     o.text("lastActivity", &moment::text(session.row.stamp.at_us));
 }
 
@@ -155,14 +129,8 @@ async fn summary(ask: Ask) -> Result<Response, Fault> {
     ];
     let mut counted = Vec::with_capacity(periods.len());
     for (name, start_us) in periods {
-        let span = Span {
-            start_us,
-            end_us: NOW_US,
-        };
-        counted.push((
-            name,
-            scheduler::select(&ask, &teams, span)?.collect::<Vec<_>>(),
-        ));
+        let span = Span { start_us, end_us: NOW_US };
+        counted.push((name, scheduler::select(&ask, &teams, span)?.collect::<Vec<_>>()));
     }
     Ok(json_body(json::object(|o| {
         o.object("data", |d| {
@@ -183,20 +151,13 @@ async fn summary(ask: Ask) -> Result<Response, Fault> {
 
 /// The sum over all teams of the request.
 async fn funnel_of_teams(ask: Ask) -> Result<Response, Fault> {
-    let (teams, span) = (
-        scheduler::scheduling_teams(&ask)?,
-        ask.span(DAYS_DEFAULT, ask.zone()?)?,
-    );
+    let (teams, span) = (scheduler::scheduling_teams(&ask)?, ask.span(DAYS_DEFAULT, ask.zone()?)?);
     let sessions: Vec<&Session> = scheduler::select(&ask, &teams, span)?.collect();
-    Ok(json_body(json::object(|o| {
-        o.object("data", |f| write_funnel(f, &sessions))
-    })))
+    Ok(json_body(json::object(|o| o.object("data", |f| write_funnel(f, &sessions)))))
 }
 
 async fn funnel(Path(team): Path<String>, ask: Ask) -> Result<Response, Fault> {
-    of_team(&team, &ask, |o, sessions| {
-        o.object("data", |f| write_funnel(f, sessions))
-    })
+    of_team(&team, &ask, |o, sessions| o.object("data", |f| write_funnel(f, sessions)))
 }
 
 async fn utm(Path(team): Path<String>, ask: Ask) -> Result<Response, Fault> {
@@ -244,10 +205,7 @@ fn write_funnel(o: &mut Object<'_>, sessions: &[&Session]) {
             s.text("stage", status);
             s.int(
                 "count",
-                sessions
-                    .iter()
-                    .filter(|session| session.status == *status)
-                    .count() as u64,
+                sessions.iter().filter(|session| session.status == *status).count() as u64,
             );
         });
     });
@@ -264,11 +222,8 @@ fn write_counts(
     of: impl Fn(&Session) -> Option<&'static str>,
 ) {
     o.list(name, values, |out, value| {
-        let matching: Vec<&Session> = sessions
-            .iter()
-            .copied()
-            .filter(|session| of(session) == Some(*value))
-            .collect();
+        let matching: Vec<&Session> =
+            sessions.iter().copied().filter(|session| of(session) == Some(*value)).collect();
         json::object_into(out, |c| {
             c.text(label, value);
             c.int("count", matching.len() as u64);
@@ -278,16 +233,11 @@ fn write_counts(
 }
 
 fn booked(sessions: &[&Session]) -> u64 {
-    sessions
-        .iter()
-        .filter(|session| session.status == "booked")
-        .count() as u64
+    sessions.iter().filter(|session| session.status == "booked").count() as u64
 }
 
 /// Per cent with one digit, also when it is 0: `34.0`.
 fn rate(sessions: &[&Session]) -> String {
-    let tenths = (booked(sessions) * 1_000)
-        .checked_div(sessions.len() as u64)
-        .unwrap_or(0);
+    let tenths = (booked(sessions) * 1_000).checked_div(sessions.len() as u64).unwrap_or(0);
     format!("{}.{}", tenths / 10, tenths % 10)
 }

@@ -61,10 +61,9 @@ impl IntoResponse for Fault {
 /// A 200 whose body is this JSON text. Its length is known, so `Content-Length` is set.
 pub(crate) fn json_body(text: impl Into<Body>) -> Response {
     let mut response = Response::new(text.into());
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -74,10 +73,8 @@ pub(crate) async fn healthy() -> Response {
 
 /// Sleeps, then answers: for time-outs and draining.
 pub(crate) async fn slow(Path(ms): Path<String>) -> Result<Response, Fault> {
-    let fault = || Fault::Parameter {
-        name: "ms",
-        rule: format!("an integer from 0 to {SLOW_MS_MAX}"),
-    };
+    let fault =
+        || Fault::Parameter { name: "ms", rule: format!("an integer from 0 to {SLOW_MS_MAX}") };
     let ms: u64 = ms.parse().map_err(|_| fault())?;
     if ms > SLOW_MS_MAX {
         return Err(fault());

@@ -70,9 +70,7 @@ impl Sees {
             ),
             private: !scope.ends_with("_non_private"),
             // A user scope without a user sees what nobody owns, which is nothing.
-            owner: scope
-                .starts_with("user_")
-                .then(|| email.unwrap_or_default()),
+            owner: scope.starts_with("user_").then(|| email.unwrap_or_default()),
         }
     }
 }
@@ -80,11 +78,7 @@ impl Sees {
 impl Ask {
     /// Whether the data scope lets this row through. For rows whose body carries no flags.
     pub(crate) fn sees(&self, stamp: &Stamp) -> bool {
-        let mine = self
-            .sees
-            .owner
-            .as_deref()
-            .is_none_or(|owner| stamp.owner == Some(owner));
+        let mine = self.sees.owner.as_deref().is_none_or(|owner| stamp.owner == Some(owner));
         self.sees.known && mine && (self.sees.private || !stamp.private)
     }
 
@@ -93,19 +87,12 @@ impl Ask {
     }
 
     pub(crate) fn required(&self, name: &'static str) -> Result<&str, Fault> {
-        self.text(name)
-            .filter(|text| !text.is_empty())
-            .ok_or(Fault::Missing { name })
+        self.text(name).filter(|text| !text.is_empty()).ok_or(Fault::Missing { name })
     }
 
     pub(crate) fn int(&self, name: &'static str) -> Result<Option<u64>, Fault> {
-        let fault = |_| Fault::Parameter {
-            name,
-            rule: "an integer".to_owned(),
-        };
-        self.text(name)
-            .map(|text| text.parse().map_err(fault))
-            .transpose()
+        let fault = |_| Fault::Parameter { name, rule: "an integer".to_owned() };
+        self.text(name).map(|text| text.parse().map_err(fault)).transpose()
     }
 
     pub(crate) fn flag(&self, name: &'static str, default: bool) -> Result<bool, Fault> {
@@ -113,10 +100,7 @@ impl Ask {
             None => Ok(default),
             Some("true" | "1") => Ok(true),
             Some("false" | "0") => Ok(false),
-            Some(_) => Err(Fault::Parameter {
-                name,
-                rule: "true or false".to_owned(),
-            }),
+            Some(_) => Err(Fault::Parameter { name, rule: "true or false".to_owned() }),
         }
     }
 
@@ -126,10 +110,9 @@ impl Ask {
         allowed: &[&str],
     ) -> Result<Option<&str>, Fault> {
         match self.text(name) {
-            Some(text) if !allowed.contains(&text) => Err(Fault::Parameter {
-                name,
-                rule: format!("one of {}", allowed.join(", ")),
-            }),
+            Some(text) if !allowed.contains(&text) => {
+                Err(Fault::Parameter { name, rule: format!("one of {}", allowed.join(", ")) })
+            }
             text => Ok(text),
         }
     }
@@ -147,20 +130,16 @@ impl Ask {
         if parts.iter().all(|part| allowed.contains(part)) {
             return Ok(Some(parts));
         }
-        Err(Fault::Parameter {
-            name,
-            rule: format!("a list of {}", allowed.join(", ")),
-        })
+        Err(Fault::Parameter { name, rule: format!("a list of {}", allowed.join(", ")) })
     }
 
     /// `limit`, from 1 to `max`.
     pub(crate) fn limit(&self, default: u64, max: u64) -> Result<usize, Fault> {
         match self.int("limit")?.unwrap_or(default) {
             limit if (1..=max).contains(&limit) => Ok(limit as usize),
-            _ => Err(Fault::Parameter {
-                name: "limit",
-                rule: format!("an integer from 1 to {max}"),
-            }),
+            _ => {
+                Err(Fault::Parameter { name: "limit", rule: format!("an integer from 1 to {max}") })
+            }
         }
     }
 
@@ -178,10 +157,8 @@ impl Ask {
         let read = |name| match self.text(name) {
             None => Ok(None),
             Some(text) => {
-                let fault = || Fault::Parameter {
-                    name,
-                    rule: "a date or an RFC 3339 time".to_owned(),
-                };
+                let fault =
+                    || Fault::Parameter { name, rule: "a date or an RFC 3339 time".to_owned() };
                 moment::parse(text, zone).map(Some).ok_or_else(fault)
             }
         };
@@ -198,29 +175,21 @@ impl Ask {
             return Ok(vec![chosen]);
         }
         let include_test = self.flag("include_test_teams", false)?;
-        Ok(self
-            .reachable()
-            .filter(|team| include_test || !team.test)
-            .collect())
+        Ok(self.reachable().filter(|team| include_test || !team.test).collect())
     }
 
     /// As [`Ask::teams`], test teams included: a single row is found by its id in those too.
     pub(crate) fn teams_with_test(&self) -> Result<Vec<&'static Team>, Fault> {
-        Ok(self
-            .chosen_team()?
-            .map_or_else(|| self.reachable().collect(), |team| vec![team]))
+        Ok(self.chosen_team()?.map_or_else(|| self.reachable().collect(), |team| vec![team]))
     }
 
     /// The team in the path; a header that names another one finds nothing.
     pub(crate) fn path_team(&self, text: &str) -> Result<&'static Team, Fault> {
-        let id: u32 = text.parse().map_err(|_| Fault::Parameter {
-            name: "teamId",
-            rule: "an integer".to_owned(),
-        })?;
+        let id: u32 = text
+            .parse()
+            .map_err(|_| Fault::Parameter { name: "teamId", rule: "an integer".to_owned() })?;
         let chosen = self.chosen_team()?;
-        let team = self
-            .reachable()
-            .find(|team| team.id == id && chosen.is_none_or(|c| c.id == id));
+        let team = self.reachable().find(|team| team.id == id && chosen.is_none_or(|c| c.id == id));
         team.ok_or(Fault::NotFound { what: "Team" })
     }
 
@@ -232,30 +201,17 @@ impl Ask {
         })?;
         let mut teams = self.teams()?;
         teams.retain(|team| team.enterprise == id);
-        if teams.is_empty() {
-            Err(Fault::NotFound { what: "Enterprise" })
-        } else {
-            Ok((id, teams))
-        }
+        if teams.is_empty() { Err(Fault::NotFound { what: "Enterprise" }) } else { Ok((id, teams)) }
     }
 
     /// The one team that a header or `team_id` names; two that differ are a fault.
     pub(crate) fn chosen_team(&self) -> Result<Option<&'static Team>, Fault> {
         let id_of = |text: &str, name| {
-            text.parse::<u32>().map_err(|_| Fault::Parameter {
-                name,
-                rule: "an integer".to_owned(),
-            })
+            text.parse::<u32>()
+                .map_err(|_| Fault::Parameter { name, rule: "an integer".to_owned() })
         };
-        let header = self
-            .team
-            .as_deref()
-            .map(|text| id_of(text, "x-team-id"))
-            .transpose()?;
-        let query = self
-            .text("team_id")
-            .map(|text| id_of(text, "team_id"))
-            .transpose()?;
+        let header = self.team.as_deref().map(|text| id_of(text, "x-team-id")).transpose()?;
+        let query = self.text("team_id").map(|text| id_of(text, "team_id")).transpose()?;
         let id = match (header, query) {
             (Some(a), Some(b)) if a != b => {
                 return Err(Fault::Parameter {
@@ -273,9 +229,7 @@ impl Ask {
     /// All teams of the account; every team when no account is named, none when it is unknown.
     fn reachable(&self) -> impl Iterator<Item = &'static Team> {
         let enterprise = self.account.as_deref().map(world::enterprise);
-        TEAMS
-            .iter()
-            .filter(move |team| enterprise.is_none_or(|e| e == Some(team.enterprise)))
+        TEAMS.iter().filter(move |team| enterprise.is_none_or(|e| e == Some(team.enterprise)))
     }
 }
 

@@ -34,10 +34,8 @@ static BLOCK: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(ROWS.concat()));
 static KEPT_BODIES: LazyLock<[Bytes; 4]> = LazyLock::new(|| KEPT.map(|bytes| plan(bytes).whole()));
 
 pub(crate) async fn body(Path(bytes): Path<String>) -> Result<Response, Fault> {
-    let fault = || Fault::Parameter {
-        name: "bytes",
-        rule: format!("an integer from 0 to {BYTES_MAX}"),
-    };
+    let fault =
+        || Fault::Parameter { name: "bytes", rule: format!("an integer from 0 to {BYTES_MAX}") };
     let bytes: u64 = bytes.parse().map_err(|_| fault())?;
     if bytes > BYTES_MAX {
         return Err(fault());
@@ -73,11 +71,7 @@ fn plan(bytes: u64) -> Blocks {
 
 /// Filler for the last row's summary: words, one byte a character, so its length is exact.
 fn stretch(bytes: usize) -> String {
-    "the technician will call ahead "
-        .chars()
-        .cycle()
-        .take(bytes)
-        .collect()
+    "the technician will call ahead ".chars().cycle().take(bytes).collect()
 }
 
 /// One row of 25 columns, about 800 bytes.
@@ -85,10 +79,7 @@ fn row(index: u64, stretch: &str) -> String {
     let draw = &mut Draw::new("bench", index);
     json::object(|o| {
         o.text("call_id", &draw.uuid());
-        o.text(
-            "created_at",
-            &moment::text(moment::spread(draw, index, BLOCK_ROWS)),
-        );
+        o.text("created_at", &moment::text(moment::spread(draw, index, BLOCK_ROWS)));
         o.int("duration_seconds", draw.below(3_600));
         o.text("call_reason", "Service request");
         o.text("call_outcome", "Appointment booked");
@@ -105,10 +96,7 @@ fn row(index: u64, stretch: &str) -> String {
         o.raw("non_booked_disposition_code", "null");
         o.text("job_type", "HVAC \u{2013} Repair");
         o.text("assistant_id", draw.assistant());
-        o.text(
-            "recording_url",
-            "https://recordings.example.com/a.wav?X-Sig=a%2Fb%3D&e=1",
-        );
+        o.text("recording_url", "https://recordings.example.com/a.wav?X-Sig=a%2Fb%3D&e=1");
         o.raw("cost", draw.odd_number());
         o.list("tags", ["high-intent", "\u{fc}ber"], json::text_into);
         o.object("custom", |c| c.text("note", "gate code"));
@@ -139,11 +127,7 @@ impl Blocks {
     }
 
     fn left(&self) -> u64 {
-        let ends = [&self.head, &self.rest]
-            .into_iter()
-            .flatten()
-            .map(Bytes::len)
-            .sum::<usize>();
+        let ends = [&self.head, &self.rest].into_iter().flatten().map(Bytes::len).sum::<usize>();
         ends as u64 + self.blocks * BLOCK.len() as u64
     }
 

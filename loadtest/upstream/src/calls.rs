@@ -86,9 +86,7 @@ async fn latest_by_phone(ask: Ask) -> Result<Response, Fault> {
     let latest = TABLE.iter().find(|call| {
         call.phone.as_deref() == Some(phone.as_str()) && among(&teams, call.row.stamp.team)
     });
-    latest
-        .map(|call| page::one(&with_detail(call), None))
-        .ok_or(Fault::NotFound { what: "Call" })
+    latest.map(|call| page::one(&with_detail(call), None)).ok_or(Fault::NotFound { what: "Call" })
 }
 
 async fn transcript(Path(id): Path<String>, ask: Ask) -> Result<Response, Fault> {
@@ -109,10 +107,7 @@ async fn transfers(ask: Ask) -> Result<Response, Fault> {
             && ask.sees(&row.stamp)
             && rules.as_ref().is_none_or(|r| r.contains(rule))
     };
-    page::by_offset(
-        &ask,
-        TRANSFER_TABLE.iter().filter(shown).map(|(_, row)| row),
-    )
+    page::by_offset(&ask, TRANSFER_TABLE.iter().filter(shown).map(|(_, row)| row))
 }
 
 fn find(id: &str, ask: &Ask) -> Result<&'static Call, Fault> {
@@ -132,21 +127,9 @@ fn call(index: u64) -> Call {
     let example = index == 0;
     let at_us = moment::spread(draw, index, CALLS);
     let team = if example { 101 } else { world::any_team(draw) };
-    let owner = if example {
-        Some("ann@acme.test")
-    } else {
-        world::any_owner(draw, team)
-    };
-    let private = if example {
-        Some("false")
-    } else {
-        privacy(draw)
-    };
-    let id = if example {
-        EXAMPLE_CALL.to_owned()
-    } else {
-        draw.uuid()
-    };
+    let owner = if example { Some("ann@acme.test") } else { world::any_owner(draw, team) };
+    let private = if example { Some("false") } else { privacy(draw) };
+    let id = if example { EXAMPLE_CALL.to_owned() } else { draw.uuid() };
     let drawn_phone = draw.phone();
     let phone = if example {
         Some(EXAMPLE_PHONE.to_owned())
@@ -154,12 +137,7 @@ fn call(index: u64) -> Call {
         (!draw.chance(10)).then_some(drawn_phone)
     };
     let transcript = example || draw.chance(45);
-    let stamp = Stamp {
-        team,
-        at_us,
-        private: private != Some("false"),
-        owner,
-    };
+    let stamp = Stamp { team, at_us, private: private != Some("false"), owner };
     let json = json::object(|o| {
         outcome(o, draw, &id, at_us);
         caller(o, draw, phone.as_deref());
@@ -171,16 +149,7 @@ fn call(index: u64) -> Call {
         }
     });
     let phone = phone.as_deref().map(digits);
-    Call {
-        id,
-        phone,
-        transcript,
-        row: Row {
-            place: index,
-            stamp,
-            json,
-        },
-    }
+    Call { id, phone, transcript, row: Row { place: index, stamp, json } }
 }
 
 /// The JSON of `is_private`; `None` leaves it out. Anything but `false` counts as private.
@@ -228,37 +197,23 @@ fn caller(o: &mut Object<'_>, draw: &mut Draw, phone: Option<&str>) {
 fn extras(o: &mut Object<'_>, draw: &mut Draw) {
     let words = 8 + draw.below(16);
     o.text("ai_summary", &draw.words(words));
-    o.raw(
-        "service_titan_job_id",
-        draw.pick(&["null", "\"\"", "\"62047157\"", "62047157"]),
-    );
+    o.raw("service_titan_job_id", draw.pick(&["null", "\"\"", "\"62047157\"", "62047157"]));
     o.maybe(
         "non_booked_disposition",
         draw.pick_or_null(50, &["Price concern", "Outside service area"]),
     );
-    o.maybe(
-        "non_booked_disposition_code",
-        draw.pick_or_null(50, &["UNBOOKED_PRICE_CONCERN"]),
-    );
-    o.maybe(
-        "job_type",
-        draw.pick_or_null(40, &["HVAC \u{2013} Repair", "Water heater", "Drain"]),
-    );
+    o.maybe("non_booked_disposition_code", draw.pick_or_null(50, &["UNBOOKED_PRICE_CONCERN"]));
+    o.maybe("job_type", draw.pick_or_null(40, &["HVAC \u{2013} Repair", "Water heater", "Drain"]));
     o.maybe("assistant_id", (!draw.chance(5)).then(|| draw.assistant()));
     o.text(
         "recording_url",
-        &format!(
-            "https://recordings.example.com/{}.wav?X-Sig=a%2Fb%3D&e=1",
-            draw.uuid()
-        ),
+        &format!("https://recordings.example.com/{}.wav?X-Sig=a%2Fb%3D&e=1", draw.uuid()),
     );
     o.raw("cost", draw.odd_number());
     let tags = draw.below(4) as usize;
-    o.list(
-        "tags",
-        ["high-intent", "\u{fc}ber", ""].iter().take(tags),
-        |out, tag| json::text_into(out, tag),
-    );
+    o.list("tags", ["high-intent", "\u{fc}ber", ""].iter().take(tags), |out, tag| {
+        json::text_into(out, tag)
+    });
     let (noted, phone, note) = (draw.chance(60), draw.phone(), draw.words(4));
     o.object("custom", |c| {
         if noted {
@@ -266,11 +221,7 @@ fn extras(o: &mut Object<'_>, draw: &mut Draw) {
             c.text("note", &note);
         }
     });
-    let transfers = if draw.chance(70) {
-        0
-    } else {
-        1 + draw.below(2)
-    };
+    let transfers = if draw.chance(70) { 0 } else { 1 + draw.below(2) };
     o.list("transfers", 0..transfers, |out, _| {
         json::object_into(out, |t| {
             t.text("from_assistant_id", draw.assistant());
@@ -293,9 +244,7 @@ fn with_detail(call: &Call) -> String {
             });
         });
         let events = 3 + draw.below(6);
-        o.list("events", 0..events, |out, i| {
-            json::object_into(out, |e| event(e, draw, i))
-        });
+        o.list("events", 0..events, |out, i| json::object_into(out, |e| event(e, draw, i)));
     });
     let list_row = call.row.json.strip_suffix('}').unwrap_or_default();
     format!("{list_row},{}", added.strip_prefix('{').unwrap_or_default())
@@ -304,14 +253,9 @@ fn with_detail(call: &Call) -> String {
 fn event(o: &mut Object<'_>, draw: &mut Draw, i: u64) {
     o.raw("t", &format!("{}.{}00", i * 7 / 10, i * 7 % 10));
     o.text("type", draw.pick(&["tool-call", "speech", "transfer"]));
-    o.maybe(
-        "assistant_id",
-        i.is_multiple_of(3).then(|| draw.assistant()),
-    );
+    o.maybe("assistant_id", i.is_multiple_of(3).then(|| draw.assistant()));
     o.object("payload", |p| {
-        p.object("args", |a| {
-            a.text("zip", &format!("0{:04}", draw.below(10_000)))
-        });
+        p.object("args", |a| a.text("zip", &format!("0{:04}", draw.below(10_000))));
         p.flag("ok", draw.chance(90));
     });
 }
@@ -321,34 +265,21 @@ fn transcript_of(call: &Call) -> String {
     let turns = 4 + draw.below(12);
     json::object(|o| {
         o.text("call_id", &call.id);
-        o.list("transcript", 0..turns, |out, i| {
-            json::object_into(out, |t| turn(t, draw, i))
-        });
+        o.list("transcript", 0..turns, |out, i| json::object_into(out, |t| turn(t, draw, i)));
     })
 }
 
 /// One turn of a conversation, the assistant's first.
 pub(crate) fn turn(o: &mut Object<'_>, draw: &mut Draw, i: u64) {
     let words = 3 + draw.below(20);
-    o.text(
-        "role",
-        if i.is_multiple_of(2) {
-            "assistant"
-        } else {
-            "user"
-        },
-    );
+    o.text("role", if i.is_multiple_of(2) { "assistant" } else { "user" });
     o.text("content", &draw.words(words));
 }
 
 fn transfer(index: u64) -> (&'static str, Row) {
     let draw = &mut Draw::new("transfers", index);
     // Every rule type is in the first rows of team 101, so that an example filter finds some.
-    let team = if index < 18 {
-        101
-    } else {
-        world::any_team(draw)
-    };
+    let team = if index < 18 { 101 } else { world::any_team(draw) };
     let rule = if index < 18 {
         RULE_TYPES[index as usize % RULE_TYPES.len()]
     } else {
@@ -372,12 +303,5 @@ fn transfer(index: u64) -> (&'static str, Row) {
         o.text("rule_type", rule);
         o.raw("recording_url", "null");
     });
-    (
-        rule,
-        Row {
-            place: index,
-            stamp,
-            json,
-        },
-    )
+    (rule, Row { place: index, stamp, json })
 }

@@ -148,11 +148,7 @@ impl Draw {
 
     /// A number nobody has: exchange 555, line 01xx.
     pub(crate) fn phone(&mut self) -> String {
-        format!(
-            "+1{:03}5550{:03}",
-            201 + self.below(780),
-            100 + self.below(100)
-        )
+        format!("+1{:03}5550{:03}", 201 + self.below(780), 100 + self.below(100))
     }
 
     pub(crate) fn first_name(&mut self) -> &'static str {
@@ -168,11 +164,7 @@ impl Draw {
     }
 
     pub(crate) fn email(&mut self) -> String {
-        format!(
-            "user{}+tag@example.{}",
-            self.below(1_000_000),
-            self.pick(&["com", "org", "net"])
-        )
+        format!("user{}+tag@example.{}", self.below(1_000_000), self.pick(&["com", "org", "net"]))
     }
 
     pub(crate) fn words(&mut self, n: u64) -> String {
@@ -186,11 +178,7 @@ impl Draw {
 
     /// An assistant id: most have a name in the example directory, one in six has not.
     pub(crate) fn assistant(&mut self) -> &'static str {
-        if self.chance(16) {
-            self.pick(UNNAMED_ASSISTANTS)
-        } else {
-            self.pick(ASSISTANTS).0
-        }
+        if self.chance(16) { self.pick(UNNAMED_ASSISTANTS) } else { self.pick(ASSISTANTS).0 }
     }
 }
 

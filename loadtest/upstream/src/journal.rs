@@ -47,11 +47,8 @@ impl Recorded {
     }
 
     fn to_json(&self) -> Value {
-        let headers: Vec<Value> = self
-            .headers
-            .iter()
-            .map(|(n, v)| json!([n, String::from_utf8_lossy(v)]))
-            .collect();
+        let headers: Vec<Value> =
+            self.headers.iter().map(|(n, v)| json!([n, String::from_utf8_lossy(v)])).collect();
         json!({
             "method": self.method,
             "path_and_query": self.path_and_query,
@@ -82,10 +79,7 @@ impl Journal {
 
     /// Remembers the last `capacity` requests; 0 records nothing.
     pub fn new(capacity: usize) -> Journal {
-        Journal {
-            capacity,
-            held: Arc::default(),
-        }
+        Journal { capacity, held: Arc::default() }
     }
 
     /// The remembered requests, oldest first.
@@ -139,16 +133,9 @@ pub(crate) async fn record(
     }
     let (head, body) = request.into_parts();
     let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
-        return Fault::BodyTooLarge {
-            bytes_max: BODY_BYTES_MAX,
-        }
-        .into_response();
+        return Fault::BodyTooLarge { bytes_max: BODY_BYTES_MAX }.into_response();
     };
-    let path_and_query = head
-        .uri
-        .path_and_query()
-        .map(|pq| pq.as_str())
-        .unwrap_or_default();
+    let path_and_query = head.uri.path_and_query().map(|pq| pq.as_str()).unwrap_or_default();
     journal.push(Recorded {
         method: head.method.as_str().to_owned(),
         path_and_query: path_and_query.to_owned(),
@@ -164,9 +151,7 @@ pub(crate) async fn record(
 
 /// `GET` and `DELETE /_journal`.
 pub(crate) fn routes(journal: Journal) -> Router {
-    Router::new()
-        .route("/_journal", get(show).delete(forget))
-        .with_state(journal)
+    Router::new().route("/_journal", get(show).delete(forget)).with_state(journal)
 }
 
 async fn show(State(journal): State<Journal>) -> Json<Value> {

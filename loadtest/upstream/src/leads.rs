@@ -20,13 +20,7 @@ use crate::world;
 
 const LEADS: u64 = 450;
 const DAYS_DEFAULT: i64 = 7;
-const TYPES: &[&str] = &[
-    "call",
-    "scheduling_widget",
-    "web_chat",
-    "text",
-    "google_lsa",
-];
+const TYPES: &[&str] = &["call", "scheduling_widget", "web_chat", "text", "google_lsa"];
 
 static TABLE: LazyLock<Vec<(&'static str, Row)>> = LazyLock::new(|| (0..LEADS).map(lead).collect());
 
@@ -56,25 +50,13 @@ fn lead(index: u64) -> (&'static str, Row) {
         o.text("datetime", &moment::text(at_us));
         o.text("type", kind);
         let (phone, email) = (draw.phone(), draw.email());
-        o.maybe(
-            "customer_phone",
-            (!draw.chance(10)).then_some(phone.as_str()),
-        );
-        o.maybe(
-            "customer_email",
-            (!draw.chance(20)).then_some(email.as_str()),
-        );
+        o.maybe("customer_phone", (!draw.chance(10)).then_some(phone.as_str()));
+        o.maybe("customer_email", (!draw.chance(20)).then_some(email.as_str()));
         o.object("lead_content", |c| content(c, draw, kind));
         o.maybe("agent", draw.chance(80).then(|| draw.assistant()));
-        o.maybe(
-            "referrer_url",
-            draw.pick_or_null(50, &["https://www.example.com/?q=a&b=%20c#f"]),
-        );
+        o.maybe("referrer_url", draw.pick_or_null(50, &["https://www.example.com/?q=a&b=%20c#f"]));
         o.object("attribution", |a| {
-            a.maybe(
-                "utm_source",
-                draw.pick_or_null(50, &["google", "newsletter"]),
-            );
+            a.maybe("utm_source", draw.pick_or_null(50, &["google", "newsletter"]));
             a.maybe("gclid", draw.pick_or_null(60, &["Cj0KCQ_-x"]));
         });
         o.int("team_id", u64::from(team));
@@ -87,12 +69,7 @@ fn lead(index: u64) -> (&'static str, Row) {
         kind,
         Row {
             place: index,
-            stamp: Stamp {
-                team,
-                at_us,
-                private: private != Some("false"),
-                owner,
-            },
+            stamp: Stamp { team, at_us, private: private != Some("false"), owner },
             json,
         },
     )
@@ -111,9 +88,9 @@ fn content(o: &mut Object<'_>, draw: &mut Draw, kind: &str) {
             o.raw("steps", "[]");
             o.object("customer", |c| c.text("phone", &draw.phone()));
         }
-        "web_chat" => o.list("messages", 0..3, |out, i| {
-            json::object_into(out, |t| turn(t, draw, i))
-        }),
+        "web_chat" => {
+            o.list("messages", 0..3, |out, i| json::object_into(out, |t| turn(t, draw, i)))
+        }
         "text" => {
             o.text("body", &draw.words(10));
             o.raw("media", "[]");

@@ -36,14 +36,7 @@ const SOURCES: &[(u64, &str, &str)] = &[
     (3, "website", "Web site \u{2014} caf\u{e9}"),
     (4, "yelp", "Yelp"),
 ];
-const STATUSES: &[&str] = &[
-    "created",
-    "queued",
-    "processing",
-    "completed",
-    "failed",
-    "skipped",
-];
+const STATUSES: &[&str] = &["created", "queued", "processing", "completed", "failed", "skipped"];
 /// City and state; addresses are as patchy as in the field.
 const CITIES: &[(&str, Option<&str>)] = &[
     ("M\u{fc}nchen", None),
@@ -82,9 +75,7 @@ async fn of_enterprise(Path(enterprise): Path<String>, ask: Ask) -> Result<Respo
     let (id, teams) = ask.path_enterprise(&enterprise)?;
     answer(&ask, &teams, &|meta| {
         meta.int("enterprise_id", u64::from(id));
-        meta.list("team_ids", &teams, |out, team| {
-            out.push_str(&team.id.to_string())
-        });
+        meta.list("team_ids", &teams, |out, team| out.push_str(&team.id.to_string()));
     })
 }
 
@@ -102,12 +93,7 @@ fn answer(ask: &Ask, teams: &[&Team], meta: &dyn Fn(&mut Object<'_>)) -> Result<
             _ => out.push('}'),
         }
     };
-    page::by_cursor(
-        ask,
-        TABLE.iter().filter(shown).map(|lead| &lead.row),
-        write,
-        Some(meta),
-    )
+    page::by_cursor(ask, TABLE.iter().filter(shown).map(|lead| &lead.row), write, Some(meta))
 }
 
 struct Filter<'a> {
@@ -145,22 +131,15 @@ fn lead(index: u64) -> Lead {
     let draw = &mut Draw::new("leads-v1", index);
     let at_us = moment::spread(draw, index, LEADS);
     let team = world::any_team(draw);
-    let stamp = Stamp {
-        team,
-        at_us,
-        private: draw.chance(20),
-        owner: world::any_owner(draw, team),
-    };
+    let stamp =
+        Stamp { team, at_us, private: draw.chance(20), owner: world::any_owner(draw, team) };
     let (medium, source, status) = (draw.pick(MEDIUMS), draw.pick(SOURCES), draw.pick(STATUSES));
     let phone = draw.phone();
     let json = json::object(|o| {
         o.int("id", 300_000_000 + index * 17);
         o.int("team_id", u64::from(team));
         o.text("created_at", &moment::text(at_us));
-        o.text(
-            "received_at",
-            &moment::text(at_us - draw.below(90) as i64 * SECOND_US),
-        );
+        o.text("received_at", &moment::text(at_us - draw.below(90) as i64 * SECOND_US));
         o.text("status", status);
         o.object("source", |s| {
             s.int("id", source.0);
@@ -169,25 +148,11 @@ fn lead(index: u64) -> Lead {
             s.text("medium", medium);
         });
         let external = draw.uuid();
-        o.maybe(
-            "external_id",
-            draw.chance(60)
-                .then(|| format!("ext-{external}"))
-                .as_deref(),
-        );
+        o.maybe("external_id", draw.chance(60).then(|| format!("ext-{external}")).as_deref());
         o.object("customer", |c| customer(c, draw, &phone));
         o.object("attribution", |a| {
-            for name in [
-                "utm_source",
-                "utm_medium",
-                "utm_campaign",
-                "utm_term",
-                "utm_content",
-            ] {
-                a.maybe(
-                    name,
-                    draw.pick_or_null(70, &["google", "cpc", "winter-check"]),
-                );
+            for name in ["utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"] {
+                a.maybe(name, draw.pick_or_null(70, &["google", "cpc", "winter-check"]));
             }
         });
         handling(o, draw, status, at_us);
@@ -201,11 +166,7 @@ fn lead(index: u64) -> Lead {
         ignored,
         test_number,
         raw,
-        row: Row {
-            place: index,
-            stamp,
-            json,
-        },
+        row: Row { place: index, stamp, json },
     }
 }
 
@@ -226,34 +187,18 @@ fn customer(o: &mut Object<'_>, draw: &mut Draw, phone: &str) {
 
 fn handling(o: &mut Object<'_>, draw: &mut Draw, status: &str, at_us: i64) {
     o.flag("contacted", draw.chance(50));
-    o.maybe(
-        "not_contacted_reason",
-        draw.pick_or_null(60, &["outside hours", "no consent"]),
-    );
+    o.maybe("not_contacted_reason", draw.pick_or_null(60, &["outside hours", "no consent"]));
     let bookings = draw.below(3);
     o.list("bookings", 0..bookings, |out, i| {
         json::object_into(out, |b| {
             b.text("st_job_id", &draw.below(100_000_000).to_string());
-            b.text(
-                "booked_at",
-                &moment::text(at_us + (i as i64 + 1) * 60 * SECOND_US),
-            );
+            b.text("booked_at", &moment::text(at_us + (i as i64 + 1) * 60 * SECOND_US));
             b.maybe("job_type", draw.pick_or_null(50, &["HVAC \u{2013} Repair"]));
         });
     });
-    o.raw(
-        "booked_job_id",
-        if bookings > 0 {
-            "9007199254740993"
-        } else {
-            "null"
-        },
-    );
+    o.raw("booked_job_id", if bookings > 0 { "9007199254740993" } else { "null" });
     let completed = moment::text(at_us + 3_600 * SECOND_US);
-    o.maybe(
-        "completed_at",
-        (status == "completed").then_some(completed.as_str()),
-    );
+    o.maybe("completed_at", (status == "completed").then_some(completed.as_str()));
 }
 
 /// A third party's own shape: personal data at any depth, an assistant id, an empty member name.

@@ -86,10 +86,7 @@ pub fn router(service: Service, journal: Journal) -> Router {
         .route("/_slow/{ms}", get(answer::slow))
         .fallback(answer::no_such_path)
         .method_not_allowed_fallback(answer::no_such_method)
-        .layer(axum::middleware::from_fn_with_state(
-            journal.clone(),
-            journal::record,
-        ))
+        .layer(axum::middleware::from_fn_with_state(journal.clone(), journal::record))
         .merge(journal::routes(journal))
 }
 

@@ -35,19 +35,11 @@ pub(crate) struct Zone {
 }
 
 impl Zone {
-    pub(crate) const UTC: Zone = Zone {
-        name: "UTC",
-        offset_h: 0,
-        summer: false,
-    };
+    pub(crate) const UTC: Zone = Zone { name: "UTC", offset_h: 0, summer: false };
 
     pub(crate) fn named(name: &str) -> Option<Zone> {
         let &(name, offset_h, summer) = ZONES.iter().find(|(n, _, _)| *n == name)?;
-        Some(Zone {
-            name,
-            offset_h,
-            summer,
-        })
+        Some(Zone { name, offset_h, summer })
     }
 
     fn offset_us(self, at_us: i64) -> i64 {
@@ -92,21 +84,13 @@ pub(crate) fn text(at_us: i64) -> String {
         return format!("{y:04}-{m:02}-{d:02}T{clock}Z");
     }
     let fraction = format!("{fraction:06}");
-    format!(
-        "{y:04}-{m:02}-{d:02}T{clock}.{}Z",
-        fraction.trim_end_matches('0')
-    )
+    format!("{y:04}-{m:02}-{d:02}T{clock}.{}Z", fraction.trim_end_matches('0'))
 }
 
 /// `HH:MM:SS` of an instant.
 pub(crate) fn clock_text(at_us: i64) -> String {
     let second = at_us.rem_euclid(DAY_US) / SECOND_US;
-    format!(
-        "{:02}:{:02}:{:02}",
-        second / 3_600,
-        second / 60 % 60,
-        second % 60
-    )
+    format!("{:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60)
 }
 
 /// `YYYY-MM-DD` of an instant.
@@ -138,11 +122,7 @@ fn parse_date(text: &str) -> Option<i64> {
     if bytes.get(4) != Some(&b'-') || bytes.get(7) != Some(&b'-') {
         return None;
     }
-    let (y, m, d) = (
-        digits(&text[..4])?,
-        digits(&text[5..7])?,
-        digits(&text[8..])?,
-    );
+    let (y, m, d) = (digits(&text[..4])?, digits(&text[5..7])?, digits(&text[8..])?);
     let days = days_from_civil(y, m, d);
     // A date that does not come back is none: month 13, 31 April.
     (civil_from_days(days) == (y, m, d)).then_some(days)
@@ -153,11 +133,7 @@ fn parse_clock(text: &str) -> Option<i64> {
     if bytes.len() != 8 || bytes[2] != b':' || bytes[5] != b':' || !text.is_ascii() {
         return None;
     }
-    let (h, m, s) = (
-        digits(&text[..2])?,
-        digits(&text[3..5])?,
-        digits(&text[6..])?,
-    );
+    let (h, m, s) = (digits(&text[..2])?, digits(&text[3..5])?, digits(&text[6..])?);
     (h < 24 && m < 60 && s < 61).then_some((h * 3_600 + m * 60 + s) * SECOND_US)
 }
 
@@ -208,11 +184,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let (m, d) = (
-        if shifted < 10 {
-            shifted + 3
-        } else {
-            shifted - 9
-        },
+        if shifted < 10 { shifted + 3 } else { shifted - 9 },
         day_of_year - (153 * shifted + 2) / 5 + 1,
     );
     (year_of_era + era * 400 + i64::from(m <= 2), m, d)
@@ -241,11 +213,7 @@ mod tests {
         let noon = |day: i64| days_from_civil(2026, 11, day) * DAY_US + DAY_US / 2;
         for (given, zone, expected) in [
             ("2026-11-20", Zone::UTC, Some(noon(20) - DAY_US / 2)),
-            (
-                "2026-11-20",
-                new_york,
-                Some(noon(20) - DAY_US / 2 + 5 * 3_600 * SECOND_US),
-            ),
+            ("2026-11-20", new_york, Some(noon(20) - DAY_US / 2 + 5 * 3_600 * SECOND_US)),
             ("2026-11-20T07:00:00-05:00", Zone::UTC, Some(noon(20))),
             ("2026-11-20T17:30:00 05:30", Zone::UTC, Some(noon(20))),
             ("2026-13-01", Zone::UTC, None),
@@ -262,9 +230,8 @@ mod tests {
 
     #[test]
     fn rows_come_newest_first_and_no_two_at_once() {
-        let at: Vec<i64> = (0..2_400)
-            .map(|i| spread(&mut Draw::new("spread", i), i, 2_400))
-            .collect();
+        let at: Vec<i64> =
+            (0..2_400).map(|i| spread(&mut Draw::new("spread", i), i, 2_400)).collect();
         assert!(at.windows(2).all(|pair| pair[0] > pair[1]));
         assert!(at[0] < NOW_US);
     }

@@ -21,11 +21,7 @@ const TEXTS: u64 = 300;
 const EVENTS: u64 = 300;
 const DAYS_DEFAULT: i64 = 30;
 const CAMPAIGNS: &[&str] = &["winter-check", "spring tune-up", "Rappel \u{e9}t\u{e9}"];
-const ACTIONS: &[&str] = &[
-    "outbound_message",
-    "customer_subscribed",
-    "customer_unsubscribed",
-];
+const ACTIONS: &[&str] = &["outbound_message", "customer_subscribed", "customer_unsubscribed"];
 
 /// A row with the one word that its route filters by.
 type Tagged = (&'static str, Row);
@@ -36,10 +32,7 @@ static EVENT_TABLE: LazyLock<Vec<Tagged>> = LazyLock::new(|| (0..EVENTS).map(eve
 
 pub(crate) fn routes() -> Router {
     Router::new()
-        .route(
-            "/api/v1/teams/{team}/outbound/campaign-texts",
-            get(campaign_texts),
-        )
+        .route("/api/v1/teams/{team}/outbound/campaign-texts", get(campaign_texts))
         .route("/api/v1/teams/{team}/outbound/events", get(events))
 }
 
@@ -61,12 +54,7 @@ async fn campaign_texts(Path(team): Path<String>, ask: Ask) -> Result<Response, 
 async fn events(Path(team): Path<String>, ask: Ask) -> Result<Response, Fault> {
     let team = ask.path_team(&team)?;
     let rows = shown(&EVENT_TABLE, &ask, team.id, ask.one_of("action", ACTIONS)?)?;
-    page::by_cursor(
-        &ask,
-        rows,
-        |out, row| out.push_str(&row.json),
-        Some(&page::team_meta(team.id)),
-    )
+    page::by_cursor(&ask, rows, |out, row| out.push_str(&row.json), Some(&page::team_meta(team.id)))
 }
 
 fn shown<'a>(
@@ -104,22 +92,12 @@ fn campaign_text(index: u64) -> Tagged {
         o.text("campaign_name", campaign);
         o.text("created_at", &moment::text(stamp.at_us));
         o.text("direction", draw.pick(&["outbound", "inbound"]));
-        o.text(
-            "status",
-            draw.pick(&["queued", "sent", "delivered", "failed"]),
-        );
+        o.text("status", draw.pick(&["queued", "sent", "delivered", "failed"]));
         o.text("customer_name", &draw.name());
         o.text("customer_phone", &draw.phone());
         o.text("body", &draw.words(14));
     });
-    (
-        campaign,
-        Row {
-            place: index,
-            stamp,
-            json,
-        },
-    )
+    (campaign, Row { place: index, stamp, json })
 }
 
 fn event(index: u64) -> Tagged {
@@ -134,12 +112,5 @@ fn event(index: u64) -> Tagged {
         o.text("customer_phone", &draw.phone());
         o.maybe("channel", draw.pick_or_null(10, &["sms", "email"]));
     });
-    (
-        action,
-        Row {
-            place: index,
-            stamp,
-            json,
-        },
-    )
+    (action, Row { place: index, stamp, json })
 }

@@ -38,9 +38,7 @@ pub(crate) fn by_offset<'r>(
     let offset = ask.int("offset")?.unwrap_or(0);
     let mut rows = rows.skip(usize::try_from(offset).unwrap_or(usize::MAX));
     let body = json::object(|o| {
-        o.list("data", rows.by_ref().take(limit), |out, row| {
-            out.push_str(&row.json)
-        });
+        o.list("data", rows.by_ref().take(limit), |out, row| out.push_str(&row.json));
         let has_more = rows.next().is_some();
         o.object("pagination", |p| {
             p.int("limit", limit as u64);
@@ -108,11 +106,7 @@ fn cursor(place: u64) -> String {
         let word = byte(0) << 16 | byte(1) << 8 | byte(2);
         for digit in 0..4 {
             let index = word >> (18 - 6 * digit) & 63;
-            text.push(if digit <= chunk.len() {
-                ALPHABET[index as usize] as char
-            } else {
-                '='
-            });
+            text.push(if digit <= chunk.len() { ALPHABET[index as usize] as char } else { '=' });
         }
     }
     text
@@ -121,13 +115,9 @@ fn cursor(place: u64) -> String {
 /// Tables have at most a few thousand places, so finding the one that encodes alike is cheaper
 /// than a decoder would be to read.
 fn read_cursor(text: &str) -> Result<u64, Fault> {
-    let fault = || Fault::Parameter {
-        name: "cursor",
-        rule: "one that an earlier page gave".to_owned(),
-    };
-    (0..PLACES_MAX)
-        .find(|place| cursor(*place) == text)
-        .ok_or_else(fault)
+    let fault =
+        || Fault::Parameter { name: "cursor", rule: "one that an earlier page gave".to_owned() };
+    (0..PLACES_MAX).find(|place| cursor(*place) == text).ok_or_else(fault)
 }
 
 /// More than any table has rows.

@@ -22,12 +22,8 @@ use crate::world::{self, Team};
 const SESSIONS: u64 = 480;
 pub(crate) const DAYS_DEFAULT: i64 = 30;
 pub(crate) const STATUSES: &[&str] = &["booked", "dropped_off", "pending"];
-pub(crate) const ISSUES: &[&str] = &[
-    "HVAC Repair",
-    "No heat",
-    "Water leak",
-    "Entretien \u{2014} annuel",
-];
+pub(crate) const ISSUES: &[&str] =
+    &["HVAC Repair", "No heat", "Water leak", "Entretien \u{2014} annuel"];
 pub(crate) const AREAS: &[&str] = &["North", "S\u{fc}d", "\u{6771}", "Downtown"];
 pub(crate) const UTM_SOURCES: &[&str] = &["google", "newsletter", "flyer"];
 
@@ -76,31 +72,16 @@ pub(crate) fn routes() -> Router {
 
 async fn team_sessions(Path(team): Path<String>, ask: Ask) -> Result<Response, Fault> {
     let team = scheduling_team(&team, &ask)?;
-    answer(
-        &ask,
-        &[team],
-        ask.one_of("status", STATUSES)?,
-        Some(&page::team_meta(team.id)),
-    )
+    answer(&ask, &[team], ask.one_of("status", STATUSES)?, Some(&page::team_meta(team.id)))
 }
 
 async fn team_bookings(Path(team): Path<String>, ask: Ask) -> Result<Response, Fault> {
     let team = scheduling_team(&team, &ask)?;
-    answer(
-        &ask,
-        &[team],
-        Some("booked"),
-        Some(&page::team_meta(team.id)),
-    )
+    answer(&ask, &[team], Some("booked"), Some(&page::team_meta(team.id)))
 }
 
 async fn all_sessions(ask: Ask) -> Result<Response, Fault> {
-    answer(
-        &ask,
-        &scheduling_teams(&ask)?,
-        ask.one_of("status", STATUSES)?,
-        None,
-    )
+    answer(&ask, &scheduling_teams(&ask)?, ask.one_of("status", STATUSES)?, None)
 }
 
 async fn all_bookings(ask: Ask) -> Result<Response, Fault> {
@@ -118,13 +99,7 @@ async fn team_booking(
     Path((team, id)): Path<(String, String)>,
     ask: Ask,
 ) -> Result<Response, Fault> {
-    single(
-        &team,
-        &id,
-        &ask,
-        |session| session.status == "booked",
-        "Booking",
-    )
+    single(&team, &id, &ask, |session| session.status == "booked", "Booking")
 }
 
 fn single(
@@ -152,12 +127,7 @@ fn answer(
     let span = ask.span(DAYS_DEFAULT, Zone::UTC)?;
     let rows = select(ask, teams, span)?
         .filter(|session| status.is_none_or(|status| status == session.status));
-    page::by_cursor(
-        ask,
-        rows.map(|session| &session.row),
-        |out, row| out.push_str(&row.json),
-        meta,
-    )
+    page::by_cursor(ask, rows.map(|session| &session.row), |out, row| out.push_str(&row.json), meta)
 }
 
 /// The sessions a request is about: its teams, its span, its `scheduler_id`, its data scope.
@@ -186,19 +156,11 @@ pub(crate) fn scheduling_teams(ask: &Ask) -> Result<Vec<&'static Team>, Fault> {
     if let Some(team) = ask.chosen_team()? {
         return Ok(vec![uses_scheduler(team)?]);
     }
-    Ok(ask
-        .teams()?
-        .into_iter()
-        .filter(|team| team.scheduler)
-        .collect())
+    Ok(ask.teams()?.into_iter().filter(|team| team.scheduler).collect())
 }
 
 fn uses_scheduler(team: &'static Team) -> Result<&'static Team, Fault> {
-    if team.scheduler {
-        Ok(team)
-    } else {
-        Err(Fault::NoScheduler { team: team.id })
-    }
+    if team.scheduler { Ok(team) } else { Err(Fault::NoScheduler { team: team.id }) }
 }
 
 /// A team's two schedulers.
@@ -210,41 +172,22 @@ fn session(index: u64) -> Session {
     let draw = &mut Draw::new("sessions", index);
     let example = index == 0;
     let at_us = moment::spread(draw, index, SESSIONS);
-    let team = if example {
-        101
-    } else {
-        world::any_scheduler_team(draw)
-    };
+    let team = if example { 101 } else { world::any_scheduler_team(draw) };
     let stamp = Stamp {
         team,
         at_us,
         private: !example && draw.chance(15),
-        owner: if example {
-            Some("ann@acme.test")
-        } else {
-            world::any_owner(draw, team)
-        },
+        owner: if example { Some("ann@acme.test") } else { world::any_owner(draw, team) },
     };
     let id = if example {
         EXAMPLE_SESSION.to_owned()
     } else {
         format!("sess_{:012x}", draw.next() >> 16)
     };
-    let status = if example {
-        "booked"
-    } else {
-        draw.pick(STATUSES)
-    };
-    let (scheduler, issue) = (
-        draw.pick(&scheduler_ids(team)),
-        draw.pick_or_null(20, ISSUES),
-    );
+    let status = if example { "booked" } else { draw.pick(STATUSES) };
+    let (scheduler, issue) = (draw.pick(&scheduler_ids(team)), draw.pick_or_null(20, ISSUES));
     let (area, utm_source) = (draw.pick(AREAS), draw.pick_or_null(50, UTM_SOURCES));
-    let customer = Customer {
-        name: draw.name(),
-        email: draw.email(),
-        phone: draw.phone(),
-    };
+    let customer = Customer { name: draw.name(), email: draw.email(), phone: draw.phone() };
     let json = json::object(|o| {
         o.text("session_id", &id);
         o.int("team_id", u64::from(team));
@@ -264,19 +207,12 @@ fn session(index: u64) -> Session {
         area,
         utm_source,
         customer,
-        row: Row {
-            place: index,
-            stamp,
-            json,
-        },
+        row: Row { place: index, stamp, json },
     }
 }
 
 fn selection(o: &mut Object<'_>, draw: &mut Draw, utm_source: Option<&str>) {
-    o.maybe(
-        "selected_date",
-        draw.pick_or_null(30, &["2026-11-24", "2026-12-01"]),
-    );
+    o.maybe("selected_date", draw.pick_or_null(30, &["2026-11-24", "2026-12-01"]));
     o.maybe("selected_time", draw.pick_or_null(30, &["09:00", "13:30"]));
     o.object("utm", |u| {
         u.maybe("source", utm_source);
@@ -294,15 +230,9 @@ fn selection(o: &mut Object<'_>, draw: &mut Draw, utm_source: Option<&str>) {
 fn progress(o: &mut Object<'_>, draw: &mut Draw, status: &str, at_us: i64) {
     let booked = status == "booked";
     let last_us = at_us + draw.below(900) as i64 * SECOND_US;
-    o.raw(
-        "st_job_id",
-        if booked { "9007199254740993" } else { "null" },
-    );
+    o.raw("st_job_id", if booked { "9007199254740993" } else { "null" });
     o.text("started_at", &moment::text(at_us));
-    o.maybe(
-        "completed_at",
-        booked.then(|| moment::text(last_us)).as_deref(),
-    );
+    o.maybe("completed_at", booked.then(|| moment::text(last_us)).as_deref());
     o.text("last_activity_at", &moment::text(last_us));
     o.list("events", 0..u64::from(booked) + draw.below(2), |out, _| {
         json::object_into(out, |e| {

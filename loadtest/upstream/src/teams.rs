@@ -13,17 +13,13 @@ use crate::json::{self, Object};
 use crate::world::Team;
 
 pub(crate) fn routes() -> Router {
-    Router::new()
-        .route("/api/teams", get(v0))
-        .route("/api/v1/teams", get(v1))
+    Router::new().route("/api/teams", get(v0)).route("/api/v1/teams", get(v1))
 }
 
 async fn v0(ask: Ask) -> Result<Response, Fault> {
     let teams = ask.teams()?;
     Ok(json_body(json::object(|o| {
-        o.list("teams", teams, |out, team| {
-            json::object_into(out, |t| name(t, team))
-        });
+        o.list("teams", teams, |out, team| json::object_into(out, |t| name(t, team)));
     })))
 }
 

@@ -13,20 +13,8 @@ pub(crate) struct Team {
 }
 
 pub(crate) const TEAMS: &[Team] = &[
-    Team {
-        id: 101,
-        name: "Acme Heating North",
-        enterprise: 7,
-        test: false,
-        scheduler: true,
-    },
-    Team {
-        id: 102,
-        name: "Acme Plomer\u{ed}a Sur",
-        enterprise: 7,
-        test: false,
-        scheduler: true,
-    },
+    Team { id: 101, name: "Acme Heating North", enterprise: 7, test: false, scheduler: true },
+    Team { id: 102, name: "Acme Plomer\u{ed}a Sur", enterprise: 7, test: false, scheduler: true },
     Team {
         id: 103,
         name: "Acme Electric \u{26a1} West",
@@ -34,20 +22,8 @@ pub(crate) const TEAMS: &[Team] = &[
         test: false,
         scheduler: false,
     },
-    Team {
-        id: 109,
-        name: "Acme Sandbox",
-        enterprise: 7,
-        test: true,
-        scheduler: true,
-    },
-    Team {
-        id: 201,
-        name: "Borealis Plumbing",
-        enterprise: 8,
-        test: false,
-        scheduler: true,
-    },
+    Team { id: 109, name: "Acme Sandbox", enterprise: 7, test: true, scheduler: true },
+    Team { id: 201, name: "Borealis Plumbing", enterprise: 8, test: false, scheduler: true },
     Team {
         id: 202,
         name: "Borealis \u{6771}\u{4eac}",
@@ -83,16 +59,10 @@ pub const ASSISTANTS: &[(&str, &str)] = &[
         "b7d40f92-1c58-4e3a-9f6d-2a8b3c4d5e6f",
         "After-Hours \u{2014} Ni\u{f1}a \u{201c}Dispatch\u{201d}",
     ),
-    (
-        "0c9e8d7f-6b5a-4c3d-8e2f-1a0b9c8d7e6f",
-        "Quote \" Slash / Back \\ Tab \t Newline \n",
-    ),
+    ("0c9e8d7f-6b5a-4c3d-8e2f-1a0b9c8d7e6f", "Quote \" Slash / Back \\ Tab \t Newline \n"),
     ("asst_callback_001", "Callback Team \u{1f4de}"),
     ("asst_overflow_es", "Recepci\u{f3}n (Espa\u{f1}ol)"),
-    (
-        "oBeDLoLOeuAbiuaMFXRtDOLriTJ5tSxD",
-        "\u{53d7}\u{4ed8} \u{6771}\u{4eac}",
-    ),
+    ("oBeDLoLOeuAbiuaMFXRtDOLriTJ5tSxD", "\u{53d7}\u{4ed8} \u{6771}\u{4eac}"),
     ("agent_abc123", "Front Desk Agent"),
 ];
 
@@ -106,9 +76,8 @@ pub const UNNAMED_ASSISTANTS: &[&str] = &[
 
 /// The enterprise that an account header names, by id or slug.
 pub(crate) fn enterprise(named: &str) -> Option<u32> {
-    let (id, _) = ENTERPRISES
-        .iter()
-        .find(|(id, slug)| *slug == named || id.to_string() == named)?;
+    let (id, _) =
+        ENTERPRISES.iter().find(|(id, slug)| *slug == named || id.to_string() == named)?;
     Some(*id)
 }
 
@@ -129,12 +98,6 @@ pub(crate) fn any_owner(draw: &mut crate::draw::Draw, team: u32) -> Option<&'sta
     }
     draw.pick_or_null(
         10,
-        &[
-            "ann@acme.test",
-            "ann@acme.test",
-            "bob@acme.test",
-            "bob@acme.test",
-            "cleo@acme.test",
-        ],
+        &["ann@acme.test", "ann@acme.test", "bob@acme.test", "bob@acme.test", "cleo@acme.test"],
     )
 }

@@ -38,11 +38,7 @@ fn envelope(pattern: &str) -> &'static [&'static str] {
 
 async fn all() -> [(Service, Upstream); 3] {
     let of = |service| async move { (service, start(service).await) };
-    [
-        of(Service::Calls).await,
-        of(Service::Coach).await,
-        of(Service::Leads).await,
-    ]
+    [of(Service::Calls).await, of(Service::Coach).await, of(Service::Leads).await]
 }
 
 fn pick(upstreams: &[(Service, Upstream); 3], service: Service) -> &Upstream {
@@ -57,27 +53,16 @@ async fn every_operation_answers_in_its_published_envelope() {
     assert_eq!(OPERATIONS.len(), 31);
     for &(method, pattern, _, service) in OPERATIONS {
         let target = example(pattern).unwrap_or_else(|| panic!("{pattern} has no example"));
-        let answer = pick(&upstreams, service)
-            .send(method, target, &[("x-team-id", "101")])
-            .await;
+        let answer = pick(&upstreams, service).send(method, target, &[("x-team-id", "101")]).await;
         assert_eq!(answer.status, 200, "{target}");
-        assert_eq!(
-            answer.header("content-type").as_deref(),
-            Some("application/json"),
-            "{target}"
-        );
+        assert_eq!(answer.header("content-type").as_deref(), Some("application/json"), "{target}");
         assert_eq!(
             answer.header("content-length"),
             Some(answer.body.len().to_string()),
             "{target}"
         );
         let body = answer.json();
-        let mut members: Vec<&str> = body
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(String::as_str)
-            .collect();
+        let mut members: Vec<&str> = body.as_object().unwrap().keys().map(String::as_str).collect();
         members.sort_unstable();
         assert_eq!(members, envelope(pattern), "{target}");
         let rows = body.get("data").or_else(|| body.get("teams")).unwrap();
@@ -86,11 +71,7 @@ async fn every_operation_answers_in_its_published_envelope() {
         assert!(!empty, "{target} shows nothing");
         for (other, upstream) in &upstreams {
             let expected = if *other == service { 200 } else { 404 };
-            assert_eq!(
-                upstream.get(target).await.status,
-                expected,
-                "{target} at {other:?}"
-            );
+            assert_eq!(upstream.get(target).await.status, expected, "{target} at {other:?}");
         }
     }
 }
@@ -105,9 +86,8 @@ async fn the_same_request_gets_the_same_bytes_from_every_start_and_build() {
         assert_eq!(a.body, b.body, "{target}");
     }
     // A hash of one page holds the bytes against accidental change from build to build.
-    let page = pick(&first, Service::Calls)
-        .get("/api/calls?limit=1000&start_date=2026-01-01")
-        .await;
+    let page =
+        pick(&first, Service::Calls).get("/api/calls?limit=1000&start_date=2026-01-01").await;
     assert_eq!(sha256(&page.body), CALLS_PAGE_SHA256);
 }
 
@@ -116,21 +96,14 @@ const CALLS_PAGE_SHA256: &str = "d1efe20a452351cead3bfceaaeaf4e73d42b4f68fa9fd5e
 
 fn sha256(bytes: &[u8]) -> String {
     use sha2::{Digest, Sha256};
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[tokio::test]
 async fn the_example_rows_are_public_and_belong_to_ann_in_team_101() {
     let upstreams = all().await;
     for (service, target, id) in [
-        (
-            Service::Calls,
-            format!("/api/calls/{EXAMPLE_CALL}"),
-            EXAMPLE_CALL.to_owned(),
-        ),
+        (Service::Calls, format!("/api/calls/{EXAMPLE_CALL}"), EXAMPLE_CALL.to_owned()),
         (
             Service::Coach,
             format!("/api/coach/{EXAMPLE_COACH_CALL}"),
@@ -139,11 +112,7 @@ async fn the_example_rows_are_public_and_belong_to_ann_in_team_101() {
     ] {
         let row = pick(&upstreams, service).get(&target).await.json()["data"].clone();
         assert_eq!(row["call_id"].to_string().trim_matches('"'), id);
-        assert_eq!(
-            (&row["team_id"], &row["is_private"]),
-            (&101.into(), &false.into()),
-            "{target}"
-        );
+        assert_eq!((&row["team_id"], &row["is_private"]), (&101.into(), &false.into()), "{target}");
         assert_eq!(row["user_email"], "ann@acme.test");
     }
     let target = format!("/api/v1/teams/101/bookings/{EXAMPLE_SESSION}");
@@ -157,9 +126,7 @@ async fn the_example_rows_are_public_and_belong_to_ann_in_team_101() {
 #[tokio::test]
 async fn calls_hold_what_a_filter_must_cope_with() {
     let calls = start(Service::Calls).await;
-    let answer = calls
-        .get("/api/calls?limit=1000&start_date=2026-01-01")
-        .await;
+    let answer = calls.get("/api/calls?limit=1000&start_date=2026-01-01").await;
     let text = String::from_utf8(answer.body).unwrap();
     for token in [
         "\"is_private\":true",
@@ -183,20 +150,12 @@ async fn calls_hold_what_a_filter_must_cope_with() {
     let mut fractions: Vec<usize> = rows
         .iter()
         .map(|row| {
-            row["created_at"]
-                .as_str()
-                .unwrap()
-                .split_once('.')
-                .map_or(0, |(_, f)| f.len() - 1)
+            row["created_at"].as_str().unwrap().split_once('.').map_or(0, |(_, f)| f.len() - 1)
         })
         .collect();
     fractions.sort_unstable();
     fractions.dedup();
-    assert_eq!(
-        fractions,
-        [0, 1, 2, 3, 4, 5, 6],
-        "fractional digits of created_at"
-    );
+    assert_eq!(fractions, [0, 1, 2, 3, 4, 5, 6], "fractional digits of created_at");
 }
 
 #[tokio::test]
@@ -231,49 +190,13 @@ async fn what_does_not_exist_is_a_flat_json_error() {
             400,
             "start_date must be a date or an RFC 3339 time",
         ),
-        (
-            Service::Calls,
-            "GET",
-            "/api/calls/latest-by-phone",
-            400,
-            "phone is required",
-        ),
-        (
-            Service::Calls,
-            "GET",
-            "/api/calls?team_id=999",
-            404,
-            "Team not found",
-        ),
-        (
-            Service::Calls,
-            "POST",
-            "/api/calls",
-            405,
-            "This path does not serve that method",
-        ),
+        (Service::Calls, "GET", "/api/calls/latest-by-phone", 400, "phone is required"),
+        (Service::Calls, "GET", "/api/calls?team_id=999", 404, "Team not found"),
+        (Service::Calls, "POST", "/api/calls", 405, "This path does not serve that method"),
         (Service::Calls, "GET", "/api/nope", 404, "Path not found"),
-        (
-            Service::Coach,
-            "GET",
-            "/api/coach/1",
-            404,
-            "Coach call not found",
-        ),
-        (
-            Service::Leads,
-            "GET",
-            "/api/v1/teams/999/leads",
-            404,
-            "Team not found",
-        ),
-        (
-            Service::Leads,
-            "GET",
-            "/api/v1/enterprise/9/leads",
-            404,
-            "Enterprise not found",
-        ),
+        (Service::Coach, "GET", "/api/coach/1", 404, "Coach call not found"),
+        (Service::Leads, "GET", "/api/v1/teams/999/leads", 404, "Team not found"),
+        (Service::Leads, "GET", "/api/v1/enterprise/9/leads", 404, "Enterprise not found"),
         (
             Service::Leads,
             "GET",
@@ -302,8 +225,6 @@ async fn what_does_not_exist_is_a_flat_json_error() {
         assert_eq!(body["message"], message, "{target}");
         assert!(body["error"].is_string(), "{target}");
     }
-    let answer = pick(&upstreams, Service::Calls)
-        .send("DELETE", "/api/calls", &[])
-        .await;
+    let answer = pick(&upstreams, Service::Calls).send("DELETE", "/api/calls", &[]).await;
     assert_eq!(answer.header("allow").as_deref(), Some("GET,HEAD"));
 }

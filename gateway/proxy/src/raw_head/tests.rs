@@ -48,9 +48,17 @@ fn a_sound_head_is_complete_to_its_empty_line() {
         "GET /a HTTP/1.1\r\nHost: a\r\nX_Trace: 1\r\nhost_: 1\r\nx_colonnad: 1\r\n\r\n",
     ] {
         let head_bytes = head.len();
-        assert_eq!(whole(head), Ok(Scan::Complete { head_bytes }), "{head:?}");
+        assert_eq!(
+            whole(head),
+            Ok(Scan::Complete { head_bytes, padded_credential: false }),
+            "{head:?}"
+        );
         let followed = format!("{head}\n\0\rbody, not looked at");
-        assert_eq!(whole(followed), Ok(Scan::Complete { head_bytes }), "{head:?}");
+        assert_eq!(
+            whole(followed),
+            Ok(Scan::Complete { head_bytes, padded_credential: false }),
+            "{head:?}"
+        );
         for until in 0..head_bytes {
             let cut = &head.as_bytes()[..until];
             assert_eq!(whole(cut), Ok(Scan::Partial), "{head:?} to {until}");
@@ -273,7 +281,7 @@ fn a_megabyte_that_drips_in_is_looked_at_once() {
         assert_eq!(verdict, Ok(Scan::Partial), "at {until}");
         verdict = scan(&head.as_bytes()[..until], until - 1, &bounds);
     }
-    assert_eq!(verdict, Ok(Scan::Complete { head_bytes: head.len() }));
+    assert_eq!(verdict, Ok(Scan::Complete { head_bytes: head.len(), padded_credential: false }));
 }
 
 /// The slow and obvious reading of a whole head, to agree with.
@@ -432,7 +440,7 @@ proptest! {
         let every: Vec<usize> = (0..head.len()).collect();
         prop_assert_eq!(dripped(&head, &every), verdict);
         match verdict {
-            Ok(Scan::Complete { head_bytes }) => prop_assert_eq!(naive(&head), Some(head_bytes)),
+            Ok(Scan::Complete { head_bytes, .. }) => prop_assert_eq!(naive(&head), Some(head_bytes)),
             _ => prop_assert_eq!(naive(&head), None, "{:?}", verdict),
         }
     }
@@ -441,5 +449,22 @@ proptest! {
     #[test]
     fn any_bytes_are_judged_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..900), cuts in prop::collection::vec(any::<usize>(), 0..8)) {
         prop_assert_eq!(dripped(&bytes, &cuts), whole(&bytes));
+    }
+}
+
+/// A3: parsers trim what stands behind a value, so a padded key must be told here or never.
+#[test]
+fn white_space_behind_a_credential_is_told() {
+    for (line, padded) in [
+        ("Authorization: Bearer a", false),
+        ("Authorization:  Bearer a", false),
+        ("Authorization: Bearer a ", true),
+        ("authorization: Bearer a\t", true),
+        ("X-API-Key: a ", true),
+        ("X-Other: a ", false),
+    ] {
+        let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n");
+        let expected = Scan::Complete { head_bytes: head.len(), padded_credential: padded };
+        assert_eq!(whole(head.as_bytes()), Ok(expected), "{line:?}");
     }
 }

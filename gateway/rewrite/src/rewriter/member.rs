@@ -150,7 +150,7 @@ impl Rewriter {
     /// A member of an object of which nothing is known: it passes with the object.
     #[inline]
     fn unknown_member(&mut self) {
-        self.slot = if self.top.mode == Mode::Copy { Slot::COPY } else { Slot::HIDDEN };
+        self.slot = Slot { mode: self.top.mode, ..Slot::COPY };
         self.name.at = NameAt::Nowhere;
     }
 

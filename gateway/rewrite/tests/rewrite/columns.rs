@@ -175,7 +175,8 @@ fn kept_numbers_and_strings_keep_their_bytes() {
 
 #[test]
 fn dropped_members_are_counted_once_each() {
-    let setting = Setting::new("data[]", &["a", "-b", "c.d", "-c.e", "-f.g"]).beside(&["meta"]);
+    let setting =
+        Setting::new("data[]", &["a", "-b", "c.d", "-c.e", "-f.g", "-i.j.k"]).beside(&["meta"]);
     for (row, hidden, unlisted) in [
         ("{}", 0, 0),
         (r#"{"a":1,"b":2}"#, 1, 0),
@@ -184,6 +185,7 @@ fn dropped_members_are_counted_once_each() {
         (r#"{"c":1,"a":{"x":{}},"c":null}"#, 0, 2),
         (r#"{"f":{"g":1,"x":2}}"#, 1, 0),
         (r#"{"a":[1,[2],{}]}"#, 0, 0),
+        (r#"{"i":{"j":{"k":1}},"j":1}"#, 1, 1),
     ] {
         let totals = setting.totals(format!(r#"{{"other":1,"data":[{row}]}}"#));
         assert_eq!((totals.columns_hidden, totals.columns_unlisted), (hidden, unlisted), "{row}");

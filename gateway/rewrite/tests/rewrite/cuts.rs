@@ -58,6 +58,10 @@ fn the_place_of_two_cuts_changes_nothing() {
         b"{\"a\":\"\xf0\x9f\"}",
         b"{\"a\":\"\xed\xa0\x80\"}",
         b"{\"a\":\"\xe2\x82",
+        b"{\"a\":\"\xc3\xa9\xff\"}",
+        b"{\"a\":\"x\x80\"}",
+        b"{\"a\":\"\xe0\x80\xaf\"}",
+        b"{\"a\":\"\xf4\x90\x80\x80\"}",
     ] {
         at_every_pair_of_places(&Setting::new("$", &["a"]), broken);
     }

@@ -113,6 +113,8 @@ fn a_row_is_the_users_if_an_owner_column_says_so_exactly() {
             (r#"{"owner":""}"#, false),
             (r#"{"owner":null}"#, false),
             (r#"{"owner":["x","u1"]}"#, true),
+            (r#"{"owner":["u1","x"]}"#, true),
+            (r#"{"owner":"u1","people":{"email":"x"}}"#, true),
             (r#"{"owner":[["u1"]]}"#, true),
             (r#"{"owner":{"id":"u1"}}"#, false),
             (r#"{"owner":["x",{"id":"u1"}]}"#, false),
@@ -207,6 +209,35 @@ fn hidden_rows_leave_no_comma_and_no_count_of_columns() {
         assert_eq!((totals.rows, totals.rows_hidden), (rows.len() as u64, hidden));
         assert_eq!(totals.columns_hidden, rows.len() as u64 - hidden);
         assert!(!totals.single_row_hidden);
+    }
+}
+
+#[test]
+fn a_row_is_judged_by_nothing_of_the_row_before_it() {
+    let judged = Setting::new("[]", &["a"]).judged_by(Some("p"), &["o"], Some("t"));
+    for (rule, seen, hidden) in [
+        (no_private(), r#"{"p":false}"#, &[r#"{"p":true}"#, "{}"][..]),
+        (owned_by("u1", None), r#"{"o":"u1"}"#, &[r#"{"o":"u2"}"#, "{}", r#"{"o":[]}"#]),
+        (of_teams(&["1"]), r#"{"t":1}"#, &[r#"{"t":2}"#, "{}", r#"{"t":[]}"#]),
+    ] {
+        let setting = judged.clone().rule(rule);
+        for other in hidden {
+            let body = format!("[{seen},{other},{seen},{seen},{other},{other}]");
+            assert_eq!(setting.accepts(&body), "[{},{},{}]", "{body}");
+        }
+    }
+}
+
+/// Which of two faults is named must not depend on where the body was cut.
+#[test]
+fn a_fault_behind_the_bound_of_its_row_is_not_reached() {
+    let body = r#"[{"p":false,"a":?}]"#;
+    for (bound, reason) in [(16, Reason::Syntax), (15, Reason::RowTooLong), (3, Reason::RowTooLong)]
+    {
+        let setting = Setting::new("[]", &["a"]).judged_by(Some("p"), &[], None).rule(no_private());
+        let error = setting.bounds(8, bound).run(body).result.unwrap_err();
+        let at = if reason == Reason::Syntax { 16 } else { 1 + bound as u64 };
+        assert_eq!((error.at, error.reason), (at, reason), "{bound}");
     }
 }
 

@@ -30,10 +30,10 @@ impl Answer {
     }
 
     pub fn header(&self, name: &str) -> Option<String> {
-        let line = self.head.lines().find(|line| {
-            line.split_once(':')
-                .is_some_and(|(n, _)| n.eq_ignore_ascii_case(name))
-        })?;
+        let line = self
+            .head
+            .lines()
+            .find(|line| line.split_once(':').is_some_and(|(n, _)| n.eq_ignore_ascii_case(name)))?;
         Some(line.split_once(':')?.1.trim().to_owned())
     }
 }
@@ -69,17 +69,10 @@ impl Upstream {
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut bytes = Vec::new();
         let read = stream.read_to_end(&mut bytes);
-        tokio::time::timeout(ANSWER_TIME_MAX, read)
-            .await
-            .unwrap()
-            .unwrap();
+        tokio::time::timeout(ANSWER_TIME_MAX, read).await.unwrap().unwrap();
         let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer {
-            status,
-            head,
-            body: bytes[end + 4..].to_vec(),
-        }
+        Answer { status, head, body: bytes[end + 4..].to_vec() }
     }
 }
