@@ -158,7 +158,7 @@ fn rotation_with_an_overlap_works() {
 fn a_key_expires_by_the_clock() {
     let upstream = Upstream::answering(200, CALLS);
     let now_s = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let expires_at_s = now_s() + 4;
+    let expires_at_s = now_s() + 6;
     let key = reader("k").with("expires_at", rfc3339(expires_at_s));
     let gateway = Gateway::start(&Config::with_upstream(&upstream), &Directory::of([key.clone()]));
     let mut connection = gateway.connect();
@@ -171,7 +171,7 @@ fn a_key_expires_by_the_clock() {
     let end = UNIX_EPOCH + Duration::from_secs(expires_at_s);
     let late = seen.duration_since(end).unwrap_or_default();
     assert!(SystemTime::now() >= end, "not before its time");
-    assert!(late < Duration::from_secs(1), "{late:?} late");
+    assert!(late < Duration::from_secs(5), "{late:?} late");
     assert_eq!(asks(), refusal(401, "invalid_api_key"));
     assert_eq!(gateway.metric("colonnade_auth_total", &[("reason", "expired")]), 2.0);
 }
