@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use gateway_admin::ReloadOutcome;
 use gateway_policy::{Meters, Published, Rules, Snapshot};
-use gateway_proxy::{Clock, Serving, Upstreams};
+use gateway_proxy::{Clock, Docs, Serving, Upstreams};
 use gateway_settings::directory::LoadedDirectory;
 use gateway_settings::{Fault, Settings, Store};
 use gateway_store::{Change, WatchedFile};
@@ -123,7 +123,11 @@ impl Publisher {
             records,
             meters,
             clock,
-            published: Arc::new(Published::new(Serving { snapshot, upstreams })),
+            published: Arc::new(Published::new(Serving {
+                docs: Docs::build(&snapshot.rules),
+                snapshot,
+                upstreams,
+            })),
             outcome: Arc::new(Mutex::new(outcome)),
             metrics,
             revision: 1,
@@ -259,7 +263,7 @@ impl Publisher {
             rules: Arc::clone(&self.rules),
             keys: compiled.keys,
         };
-        self.published.publish(Serving { snapshot, upstreams });
+        self.published.publish(Serving { docs: Docs::build(&snapshot.rules), snapshot, upstreams });
         self.meters.retain(&|id| live.contains(id), self.clock.wall());
         faults
     }

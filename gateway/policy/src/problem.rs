@@ -32,7 +32,8 @@ macro_rules! codes {
                 match self { $(ProblemCode::$variant => $status,)* }
             }
 
-            fn title(self) -> &'static str {
+            /// What a person reads.
+            pub fn title(self) -> &'static str {
                 match self { $(ProblemCode::$variant => $title,)* }
             }
         }

@@ -260,6 +260,11 @@ impl ScopeRule {
         }
     }
 
+    /// The scope to name for `method`: the first that would do.
+    pub fn named(&self, method: &Method) -> Option<ScopeId> {
+        self.row(method)?.first().copied()
+    }
+
     fn row(&self, method: &Method) -> Option<&[ScopeId]> {
         self.by_method
             .iter()

@@ -10,13 +10,14 @@ use gateway_policy::{
     Snapshot, admit,
 };
 use http::header::{self, HeaderValue};
-use http::{HeaderMap, StatusCode, Version};
+use http::{HeaderMap, Method, StatusCode, Version};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 
 use crate::access_log::AccessLog;
 use crate::account;
 use crate::clock::Clock;
+use crate::docs::{CONTENT_SECURITY_POLICY, Docs, Page};
 use crate::exchange::{AuthResult, Exchange, Failure, Fault};
 use crate::head::{Arrival, ListenerFacts, WireFacts};
 use crate::metrics::{InFlight, ProxyMetrics};
@@ -31,6 +32,7 @@ use crate::whoami;
 pub struct Serving {
     pub snapshot: Snapshot,
     pub upstreams: Arc<Upstreams>,
+    pub docs: Docs,
 }
 
 /// How an exchange left its connection.
@@ -161,6 +163,9 @@ impl Gateway {
             return Err(Failure::told(Problem::new(code), Fault::Client));
         }
         let serving = Arc::clone(&exchange.serving);
+        if let Some(page) = reference(&serving, arrival) {
+            return published(session, exchange, page).await;
+        }
         let meters = &self.parts.meters;
         match admit(&serving.snapshot, meters, &arrival.request(), exchange.began_at) {
             Ok(Admitted::Forward(admission)) => {
@@ -221,6 +226,38 @@ async fn who_am_i(
             .map_err(|_| Failure::ClientGone)?;
     }
     respond::own(session, exchange, head, Bytes::from(body)).await.map_err(|_| Failure::ClientGone)
+}
+
+/// The document of the public reference that is asked for, if it is one.
+fn reference(serving: &Serving, arrival: &Arrival<'_>) -> Option<Page> {
+    let path = arrival.target.split(|byte| *byte == b'?').next()?;
+    serving.docs.find(std::str::from_utf8(path).ok()?)
+}
+
+async fn published(
+    session: &mut ServerSession,
+    exchange: &mut Exchange,
+    page: Page,
+) -> Result<(), Failure> {
+    if !matches!(session.req_header().method, Method::GET | Method::HEAD) {
+        let mut problem = Problem::new(ProblemCode::MethodNotAllowed);
+        problem.allow = Some("GET, HEAD".into());
+        return Err(Failure::told(problem, Fault::Client));
+    }
+    exchange.status = 200;
+    let framing = Framing::Length(page.body.len() as u64);
+    let version = session.req_header().version;
+    let mut head = respond::head_for(exchange, version, StatusCode::OK, framing)
+        .ok_or_else(|| Failure::told(Problem::new(ProblemCode::InternalError), Fault::Gateway))?;
+    for (name, value) in [
+        (header::CONTENT_TYPE, page.content_type),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+    ] {
+        head.append_header(name, HeaderValue::from_static(value))
+            .map_err(|_| Failure::ClientGone)?;
+    }
+    respond::own(session, exchange, head, page.body).await.map_err(|_| Failure::ClientGone)
 }
 
 /// Tells, cuts or leaves.

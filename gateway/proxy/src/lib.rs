@@ -14,6 +14,7 @@ mod client_address;
 mod clock;
 mod coding;
 mod connection;
+mod docs;
 mod exchange;
 mod filter;
 mod gateway;
@@ -30,6 +31,7 @@ mod whoami;
 
 pub use access_log::AccessLog;
 pub use clock::Clock;
+pub use docs::Docs;
 pub use gateway::{Gateway, GatewayParts, Serving};
 pub use listen::{Bound, ListenError, ListenerSpec, TlsFiles, bind, serve};
 pub use metrics::ProxyMetrics;

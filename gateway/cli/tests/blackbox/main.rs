@@ -14,6 +14,7 @@ mod connections;
 mod credential_forms;
 mod data_scopes;
 mod desync;
+mod docs;
 mod failures;
 mod forwarding;
 mod hostile_heads;

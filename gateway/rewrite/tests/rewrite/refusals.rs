@@ -223,6 +223,24 @@ fn an_error_says_at_which_byte_and_why_but_not_what() {
 }
 
 #[test]
+fn a_broken_character_is_found_at_the_byte_that_breaks_it() {
+    for (text, at) in [
+        (&b"\xff"[..], 0),
+        (b"x\x80", 1),
+        (b"\xc3\xa9\xc0\xaf", 2),
+        (b"\xc3\xff", 1),
+        (b"\xe0\x80\xaf", 1),
+        (b"\xed\xa0\x80", 1),
+        (b"\xe2\x82x", 2),
+        (b"\xf0\x9f\x91", 3),
+    ] {
+        let body = [b"{\"a\":\"", text, b"\"}"].concat();
+        let error = filtered().run(&body).result.unwrap_err();
+        assert_eq!((error.at, error.reason), (6 + at, Utf8), "{text:?}");
+    }
+}
+
+#[test]
 fn labels_are_distinct_words() {
     let labels: std::collections::BTreeSet<&str> = Reason::ALL.iter().map(Reason::label).collect();
     assert_eq!(labels.len(), Reason::ALL.len());
