@@ -64,7 +64,7 @@ fn whole(c: &mut Criterion, snapshot: &Snapshot, meters: &Meters, callers: &[Hea
 }
 
 fn head<'a>(headers: &'a HeaderMap, target: &'a [u8]) -> RequestHead<'a> {
-    RequestHead { method: &Method::GET, target, headers, client: CLIENT }
+    RequestHead { method: &Method::GET, target, headers, client: CLIENT, padded_credential: false }
 }
 
 /// Finding the credential, its digest included; and the key behind the digest.

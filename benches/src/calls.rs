@@ -104,7 +104,7 @@ fn row(draw: &mut Draw, index: usize, stretch: &str) -> String {
         4 => UNNAMED,
         known => ASSISTANTS[known].0,
     };
-    let (id, seconds, phone) = (draw.next(), draw.below(3_600), 2_000_000 + draw.below(7_000_000));
+    let (id, seconds, phone) = (draw.draw(), draw.below(3_600), 2_000_000 + draw.below(7_000_000));
     let mut row = String::with_capacity(1_024 + stretch.len());
     // Printing into a string cannot fail.
     let _ = write!(

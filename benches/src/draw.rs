@@ -10,7 +10,8 @@ impl Draw {
         Draw(seed.wrapping_mul(2).wrapping_add(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    pub fn next(&mut self) -> u64 {
+    /// The next number.
+    pub fn draw(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -19,7 +20,7 @@ impl Draw {
 
     /// From zero to `bound - 1`; `bound` must not be zero.
     pub fn below(&mut self, bound: usize) -> usize {
-        (self.next() >> 33) as usize % bound
+        (self.draw() >> 33) as usize % bound
     }
 
     /// Puts the first `count` places in an order of chance (Fisher and Yates).

@@ -93,7 +93,9 @@ async fn request_body(
             session.write_continue_response().await.map_err(|_| Failure::ClientGone)?;
         }
         let mut whole = BytesMut::new();
-        while let Some(piece) = session.read_request_body().await.map_err(broken_body)? {
+        while let Some(piece) =
+            session.read_request_body().await.map_err(|error| broken_body(&error))?
+        {
             if (whole.len() + piece.len()) as u64 > bounds.request_body_bytes {
                 return Err(too_large());
             }
@@ -107,7 +109,7 @@ async fn request_body(
     }
 }
 
-fn broken_body(error: pingora::BError) -> Failure {
+fn broken_body(error: &pingora::Error) -> Failure {
     match error.etype() {
         pingora::ErrorType::ReadTimedout => told(ProblemCode::RequestTimeout, Fault::Client),
         pingora::ErrorType::ConnectionClosed => Failure::ClientGone,
