@@ -4,7 +4,8 @@
 //! PATH of this build is one folder of links, and its target directory is its own: what another
 //! build left behind would hide a build script that fails.
 //!
-//! Cost: the whole tree once more, in the dev profile. Offline: the crates must be at hand.
+//! Cost: the whole tree once more, without optimisation, which changes nothing about what is started.
+//! Offline: the crates must be at hand.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -52,6 +53,12 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Verdict> {
         "--target-dir",
     ]);
     command.arg(&built).current_dir(workspace.root()).stdin(Stdio::null());
+    command.args([
+        "--config",
+        "profile.dev.debug=false",
+        "--config",
+        "profile.dev.package.\"*\".opt-level=0",
+    ]);
     command.env_clear().env("PATH", &path);
     for name in KEPT {
         if let Some(value) = std::env::var_os(name) {

@@ -105,7 +105,7 @@ impl Demo {
             "\n  colonnade {version} demo: nothing leaves this machine; Ctrl-C stops it and cleans up\n\
              {build}\n  \
              upstreams  calls http://{calls}  coach http://{coach}  leads http://{leads}\n  \
-             gateway    http://{proxy}\n  \
+             gateway    http://{proxy}   reference http://{proxy}/api-docs\n  \
              admin API  http://{admin}/admin/v1/status   (token below)\n  \
              metrics    http://{telemetry}/metrics\n  \
              files      {folder}   (edit and save: the next request sees it)\n\n  \

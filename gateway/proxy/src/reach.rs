@@ -12,6 +12,7 @@ use gateway_policy::ProblemCode;
 use http::StatusCode;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::client::HttpSession;
+use pingora::upstreams::peer::HttpPeer;
 use tokio::time::timeout;
 
 use crate::clock::Stopwatch;
@@ -30,7 +31,9 @@ const DRAIN_TIME: Duration = Duration::from_millis(200);
 pub(crate) struct Answer {
     session: HttpSession,
     picked: Picked,
+    peer: HttpPeer,
     pub(crate) status: StatusCode,
+    sent_whole: bool,
     idle: Duration,
 }
 
@@ -65,9 +68,11 @@ impl Answer {
 
     /// Gives the connection back; Pingora closes it unless its answer has ended cleanly.
     pub(crate) async fn release(self) {
-        let peer = self.picked.peer();
-        let connector = self.picked.connector();
-        connector.release_http_session(self.session, &peer, peer.options.idle_timeout).await;
+        if !self.sent_whole {
+            return self.close().await;
+        }
+        let idle = self.peer.options.idle_timeout;
+        self.picked.connector().release_http_session(self.session, &self.peer, idle).await;
     }
 
     pub(crate) async fn release_drained(mut self) {
@@ -171,9 +176,9 @@ async fn attempt(
     session.set_read_timeout(Some(timeouts.first_byte));
     session.set_write_timeout(Some(timeouts.idle));
     match timeout(timeouts.first_byte + timeouts.idle, asked(&mut session, head, body)).await {
-        Ok(Ok(status)) => {
+        Ok(Ok(Asked { status, sent_whole })) => {
             session.set_read_timeout(Some(timeouts.idle));
-            Ok(Answer { session, picked, status, idle: timeouts.idle })
+            Ok(Answer { session, picked, peer, status, idle: timeouts.idle, sent_whole })
         }
         Ok(Err(error)) => {
             session.shutdown().await;
@@ -187,23 +192,31 @@ async fn attempt(
     }
 }
 
+/// What came of writing a request.
+struct Asked {
+    status: StatusCode,
+    /// Otherwise the upstream still waits for a body, and would take the next request for it.
+    sent_whole: bool,
+}
+
 /// Writes the request and reads the first final head.
 async fn asked(
     session: &mut HttpSession,
     head: Box<RequestHeader>,
     body: Option<Bytes>,
-) -> pingora::Result<StatusCode> {
+) -> pingora::Result<Asked> {
     session.write_request_header(head).await?;
+    let mut sent_whole = true;
     // An upstream may answer before it has read all; its answer counts, not the failed write.
     if let Some(body) = body.filter(|body| !body.is_empty()) {
-        let _ = session.write_request_body(body, true).await;
+        sent_whole &= session.write_request_body(body, true).await.is_ok();
     }
-    let _ = session.finish_request_body().await;
+    sent_whole &= session.finish_request_body().await.is_ok();
     loop {
         session.read_response_header().await?;
         let status = session.response_header().map_or(StatusCode::BAD_GATEWAY, |head| head.status);
         if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(status);
+            return Ok(Asked { status, sent_whole });
         }
     }
 }
