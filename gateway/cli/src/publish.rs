@@ -162,13 +162,7 @@ impl Publisher {
         match (config, directory) {
             (Ok(None), Ok(None)) => {}
             (config, directory) => {
-                let again = directory.clone();
-                let both = matches!((&config, &directory), (Ok(Some(_)) | Err(_), Ok(Some(_))));
-                let outcome = self.take(config, directory);
-                if both && !outcome.ok {
-                    // A broken configuration must not hold up a revocation.
-                    self.take(Ok(None), again);
-                }
+                self.take_both(config, directory);
             }
         }
     }
@@ -178,7 +172,23 @@ impl Publisher {
         let told = |error: gateway_store::ReadError| vec![error.to_string()];
         let config = self.config.read().map(Some).map_err(told);
         let directory = self.directory.read().map(Some).map_err(told);
-        self.take(config, directory)
+        self.take_both(config, directory)
+    }
+
+    /// Both at once, or where that fails the directory alone: a broken configuration must not hold
+    /// up a revocation.
+    fn take_both(&mut self, config: Text, directory: Text) -> ReloadOutcome {
+        let again = directory.clone();
+        let both = matches!((&config, &directory), (Ok(Some(_)) | Err(_), Ok(Some(_))));
+        let outcome = self.take(config, directory);
+        if both && !outcome.ok {
+            let alone = self.take(Ok(None), again);
+            // What the operator must hear of is the configuration.
+            let outcome = ReloadOutcome { left_out: alone.left_out, ..outcome };
+            *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = outcome.clone();
+            return outcome;
+        }
+        outcome
     }
 
     fn take(&mut self, config: Text, directory: Text) -> ReloadOutcome {
@@ -307,8 +317,10 @@ fn directory_path(settings: &Settings) -> Result<PathBuf, Vec<String>> {
 fn warn_restart(old: &Settings, new: &Settings) {
     let moved = old.listeners != new.listeners
         || old.admin.address != new.admin.address
-        || old.telemetry != new.telemetry;
+        || old.admin.tokens != new.admin.tokens
+        || old.telemetry != new.telemetry
+        || old.drain != new.drain;
     if moved {
-        tracing::warn!("listeners, addresses and the access log take effect at the next start");
+        tracing::warn!("listeners, admin, telemetry and drain take effect at the next start");
     }
 }

@@ -11,7 +11,7 @@ use crate::credential::{self, CredentialError};
 use crate::head::RequestHead;
 use crate::ids::KeyId;
 use crate::path::{OddPath, Target};
-use crate::route::RouteError;
+use crate::route::{Route, RouteError};
 use crate::snapshot::Snapshot;
 
 /// The whole request-side decision, top to bottom. Each line consumes the proof the line before
@@ -55,7 +55,7 @@ pub fn admit_principal(
     let found =
         routes.find(head.method, target.path).map_err(|e| paid.deny(&principal, e.into()))?;
     let grant = authorize(&snapshot.rules, principal.clone(), &found, target.query, head)
-        .map_err(|e| paid.deny(&principal, Refusal::Authorize(e)))?;
+        .map_err(|e| paid.deny(&principal, Refusal::Authorize(e)).on(found.route))?;
     Ok(Admitted::Forward(Admission { grant, paid }))
 }
 
@@ -87,7 +87,12 @@ pub struct Paid {
 
 impl Paid {
     fn deny(&self, principal: &Principal, refusal: Refusal) -> Denial {
-        Denial { refusal, paid: Some(self.clone()), principal: Some(principal.clone()) }
+        Denial {
+            refusal,
+            paid: Some(self.clone()),
+            principal: Some(principal.clone()),
+            route: None,
+        }
     }
 }
 
@@ -123,9 +128,15 @@ pub struct Denial {
     pub refusal: Refusal,
     pub paid: Option<Paid>,
     pub principal: Option<Principal>,
+    /// The route that was found, for the record.
+    pub route: Option<Arc<Route>>,
 }
 
 impl Denial {
+    fn on(self, route: &Arc<Route>) -> Denial {
+        Denial { route: Some(Arc::clone(route)), ..self }
+    }
+
     /// Why the credential did not stand, as a metric label; `None` when it was not judged or stood.
     pub fn auth_reason(&self) -> Option<&'static str> {
         match &self.refusal {
@@ -171,6 +182,6 @@ pub enum Refusal {
 
 impl<E: Into<Refusal>> From<E> for Denial {
     fn from(error: E) -> Denial {
-        Denial { refusal: error.into(), paid: None, principal: None }
+        Denial { refusal: error.into(), paid: None, principal: None, route: None }
     }
 }

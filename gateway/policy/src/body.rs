@@ -58,7 +58,8 @@ pub fn plan_body(admission: &Admission, method: &Method, facts: &ResponseFacts<'
     if status.is_informational() {
         return BodyPlan::Refuse(UnfilterableHead::Status);
     }
-    if status.is_client_error() || status.is_server_error() {
+    // Beyond 599 as well: what no RFC defines is no success.
+    if status.as_u16() >= 400 {
         return if grant.route().errors_pass { BodyPlan::Pass } else { BodyPlan::Replace };
     }
     if grant.job().is_identity() {

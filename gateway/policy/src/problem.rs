@@ -195,7 +195,8 @@ impl Problem {
         }
     }
 
-    /// The body in a style. `request_id` is already of a safe alphabet.
+    /// The body in a style. `request_id` is already of a safe alphabet; the styles that older
+    /// clients parse have no place for it, and its header is on every answer.
     pub fn render(&self, style: ErrorStyle, request_id: &str) -> RenderedProblem {
         let code = self.code.as_str();
         let mut json = Json::default();
@@ -212,14 +213,12 @@ impl Problem {
             ErrorStyle::Flat => {
                 json.text("error", code);
                 json.text("message", &self.detail);
-                json.text("request_id", request_id);
             }
             ErrorStyle::Nested => {
                 let mut inner = Json::default();
                 inner.text("code", code);
                 inner.text("message", &self.detail);
                 inner.number("status", self.status);
-                inner.text("request_id", request_id);
                 json.raw("error", &inner.finish());
             }
             ErrorStyle::Detail => {
@@ -304,5 +303,31 @@ impl Json {
     fn finish(mut self) -> String {
         self.0.push('}');
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The members of each style are what its clients parse, no more and no less.
+    #[test]
+    fn each_style_has_its_members_in_order() {
+        let problem = Problem::new(ProblemCode::TeamRequired).detail("A \"team\".");
+        for (style, expected) in [
+            (
+                ErrorStyle::Problem,
+                r#"{"type":"urn:colonnade:problem:team_required","title":"The request must name a team","status":400,"detail":"A \"team\".","code":"team_required","request_id":"id"}"#,
+            ),
+            (ErrorStyle::Flat, r#"{"error":"team_required","message":"A \"team\"."}"#),
+            (
+                ErrorStyle::Nested,
+                r#"{"error":{"code":"team_required","message":"A \"team\".","status":400}}"#,
+            ),
+            (ErrorStyle::Detail, r#"{"detail":"A \"team\"."}"#),
+        ] {
+            let body = problem.render(style, "id").body;
+            assert_eq!(String::from_utf8_lossy(&body), expected, "{style:?}");
+        }
     }
 }

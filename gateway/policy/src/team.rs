@@ -52,7 +52,7 @@ pub(crate) fn choose(
         return Ok(reach.anchor().cloned());
     }
     match named(naming, found, query, headers)? {
-        Some(team) if reach.covers(&team) => Ok(Some(TeamId::from(&*team))),
+        Some(team) if is_id(&team) && reach.covers(&team) => Ok(Some(TeamId::from(&*team))),
         Some(_) => Err(TeamError::Foreign),
         None => match reach.anchor() {
             Some(anchor) => Ok(Some(anchor.clone())),
@@ -60,6 +60,15 @@ pub(crate) fn choose(
             None => Ok(None),
         },
     }
+}
+
+/// Longest name of a team, as in a directory.
+const TEAM_BYTES_MAX: usize = 128;
+
+/// Whether a request's own word reads as a team's id. Where a key reaches any team nothing else holds
+/// it against a list, and it goes up in a header.
+fn is_id(team: &str) -> bool {
+    (1..=TEAM_BYTES_MAX).contains(&team.len()) && team.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn named<'a>(
@@ -98,10 +107,12 @@ fn decoded(text: &str) -> Cow<'_, str> {
     let mut plain = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
-        let code = bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok());
-        match (byte, code.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
-            (b'%', Some(coded)) => {
-                plain.push(coded);
+        let digit =
+            |offset: usize| bytes.get(at + offset).and_then(|b| char::from(*b).to_digit(16));
+        match (byte, digit(1).zip(digit(2))) {
+            (b'%', Some((high, low))) => {
+                // Two digits of base 16 are below 256.
+                plain.push((high << 4 | low) as u8);
                 at += 3;
                 continue;
             }

@@ -208,6 +208,13 @@ fn a_team_is_the_keys_or_refused() {
         ("two", "/api/plain", &[], "team_required"),
         ("two", "/api/plain", &["102"], "102"),
         ("two", "/api/calls", &[], "none"),
+        // Any team is this key's, as long as it is one: it goes up in a header.
+        ("any_team", "/api/strict", &["7"], "7"),
+        ("any_team", "/api/strict", &[""], "team_not_allowed"),
+        ("any_team", "/api/calls?team_id=", &[], "team_not_allowed"),
+        ("any_team", "/api/calls?team_id=7%0d%0aX:8", &[], "team_not_allowed"),
+        ("any_team", "/api/calls?team_id=%C3%A9", &[], "team_not_allowed"),
+        ("any_team", "/api/calls?team_id=+7", &[], "team_not_allowed"),
         ("full", "/api/enterprise/acme", &[], "none"),
         ("full", "/api/enterprise/other", &[], "reach_not_allowed"),
     ] {

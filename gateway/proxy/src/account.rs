@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use gateway_policy::ProblemCode;
-use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 
 use crate::access_log::AccessRecord;
 use crate::exchange::{AuthResult, Exchange};
 use crate::gateway::Gateway;
+use crate::head::Arrival;
 use crate::metrics::ProxyMetrics;
 
 /// Label of requests that matched no route.
@@ -19,40 +19,34 @@ const NO_ROUTE: &str = "none";
 pub(crate) fn account(
     gateway: &Gateway,
     exchange: &Exchange,
-    head: &RequestHeader,
+    arrival: &Arrival<'_>,
     session: &ServerSession,
 ) {
     let metrics = &gateway.parts.metrics;
     let duration = exchange.began.elapsed();
     let upstream = exchange.upstream.as_ref().map(|_| Duration::from_micros(exchange.upstream_us));
-    count_request(metrics, exchange, head, duration, upstream);
+    count_request(metrics, exchange, arrival.head.method.as_str(), duration, upstream);
     count_decision(metrics, exchange);
     count_filtering(metrics, exchange);
     metrics
         .access_log_dropped
         .set(i64::try_from(gateway.parts.access_log.dropped()).unwrap_or(i64::MAX));
-    log(gateway, exchange, head, session, duration, upstream);
+    log(gateway, exchange, arrival, session, duration, upstream);
 }
 
 fn count_request(
     metrics: &ProxyMetrics,
     exchange: &Exchange,
-    head: &RequestHeader,
+    method: &str,
     duration: Duration,
     upstream: Option<Duration>,
 ) {
     let route = exchange.route.as_ref().map_or(NO_ROUTE, |route| &route.label);
     let status = status_label(exchange.status);
-    let code = exchange.code.unwrap_or(if exchange.cut { "cut" } else { "none" });
+    let code = code_of(exchange).unwrap_or("none");
     metrics
         .requests
-        .with_label_values(&[
-            route,
-            method_label(head.method.as_str()),
-            status,
-            code,
-            exchange.fault.label(),
-        ])
+        .with_label_values(&[route, method_label(method), status, code, exchange.fault.label()])
         .inc();
     metrics.request_seconds.with_label_values(&[route]).observe(duration.as_secs_f64());
     if let (Some(spent), Some(name)) = (upstream, exchange.upstream.as_deref()) {
@@ -87,7 +81,7 @@ fn count_filtering(metrics: &ProxyMetrics, exchange: &Exchange) {
     let Some(route) = &exchange.route else { return };
     let resources = &exchange.serving.snapshot.rules.resources;
     let Some(resource) = resources.get(route.resource.index()) else { return };
-    let totals = &exchange.totals;
+    let totals = exchange.totals.unwrap_or_default();
     for (action, count) in [
         ("hidden", totals.columns_hidden),
         ("mapped", totals.columns_mapped),
@@ -106,21 +100,21 @@ fn count_filtering(metrics: &ProxyMetrics, exchange: &Exchange) {
 fn log(
     gateway: &Gateway,
     exchange: &Exchange,
-    head: &RequestHeader,
+    arrival: &Arrival<'_>,
     session: &ServerSession,
     duration: Duration,
     upstream: Option<Duration>,
 ) {
     let key = exchange.principal.as_ref().map(|principal| principal.key());
-    let filtered = exchange.totals.rows > 0;
+    let head = arrival.head;
     gateway.parts.access_log.write(&AccessRecord {
         at_ms: exchange.began_at.0,
         request_id: &exchange.request_id,
         method: head.method.as_str(),
-        path: head.raw_path(),
+        path: arrival.target,
         route: exchange.route.as_ref().map(|route| &*route.label),
         status: (exchange.status != 0).then_some(exchange.status),
-        code: exchange.code,
+        code: code_of(exchange),
         key_id: key
             .map(|key| key.id.as_str())
             .or(exchange.presented_key.as_ref().map(|id| id.as_str())),
@@ -132,14 +126,20 @@ fn log(
         overhead: Some(duration.saturating_sub(upstream.unwrap_or_default())),
         bytes_in: session.body_bytes_read() as u64,
         bytes_out: session.body_bytes_sent() as u64,
-        columns_hidden: filtered
-            .then_some(exchange.totals.columns_hidden + exchange.totals.columns_unlisted),
-        rows_hidden: filtered.then_some(exchange.totals.rows_hidden),
+        columns_hidden: exchange
+            .totals
+            .map(|totals| totals.columns_hidden + totals.columns_unlisted),
+        rows_hidden: exchange.totals.map(|totals| totals.rows_hidden),
         revision: Some(exchange.serving.snapshot.revision),
         client_ip: Some(exchange.client),
         user_agent: head.headers.get(http::header::USER_AGENT).map(|value| value.as_bytes()),
         trace_id: Some(exchange.trace.trace_id()),
     });
+}
+
+/// The problem that was told, or that the answer was cut: its status alone says that all went well.
+fn code_of(exchange: &Exchange) -> Option<&'static str> {
+    exchange.code.or(exchange.cut.then_some("cut"))
 }
 
 /// A method as a label: the routable ones by name, anything else as one.
@@ -178,7 +178,7 @@ impl Gateway {
             status: Some(code.status()),
             code: Some(code.as_str()),
             revision: Some(self.serving().snapshot.revision),
-            client_ip: peer,
+            client_ip: peer.map(|peer| peer.to_canonical()),
             ..AccessRecord::default()
         });
     }

@@ -7,14 +7,14 @@ use bytes::Bytes;
 use gateway_policy::{BodyPlan, Bounds, Problem, ProblemCode, ResponseFacts, plan_body};
 use gateway_rewrite::Rewriter;
 use http::header::{self, HeaderValue};
-use http::{Method, Version};
+use http::{HeaderMap, Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 
 use crate::coding::{Coding, Decoder};
 use crate::exchange::{Exchange, Failure, Fault};
 use crate::filter::{Filter, FilterError};
-use crate::head::returned;
+use crate::head::{method_up, returned};
 use crate::reach::{Answer, BodyFault};
 use crate::relay::{Way, told};
 use crate::respond::{self, Framing};
@@ -29,12 +29,11 @@ pub(crate) async fn carry(
     let head =
         answer.head().ok_or_else(|| told(ProblemCode::UpstreamUnavailable, Fault::Upstream))?;
     let facts = ResponseFacts { status: answer.status, headers: &head.headers };
-    match plan_body(way.admission, &way.arrival.head.method, &facts) {
+    match plan_body(way.admission, method_up(way.arrival, way.admission), &facts) {
         BodyPlan::Replace => Err(replaced(head)),
         BodyPlan::Refuse(why) => Err(unfilterable(exchange, why.label())),
         BodyPlan::HeadOnly { content_type } => {
-            let mut out =
-                answer_head(way, exchange, answer, Framing::None, content_type.is_some())?;
+            let mut out = answer_head(way, exchange, answer, Framing::None, true)?;
             if let Some(content_type) = content_type {
                 set_type(&mut out, content_type);
             }
@@ -58,8 +57,20 @@ fn replaced(head: &ResponseHeader) -> Failure {
         let seconds = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
         problem.retry_after_s = seconds.and_then(|text| text.parse().ok());
     }
-    let fault = if head.status.is_server_error() { Fault::Upstream } else { Fault::Client };
+    if head.status == StatusCode::METHOD_NOT_ALLOWED {
+        problem.allow = allowed(&head.headers);
+    }
+    let fault = if head.status.is_client_error() { Fault::Client } else { Fault::Upstream };
     Failure::told(problem, fault)
+}
+
+/// The methods that an upstream's `Allow` names, in our own words; a 405 owes its client a list.
+fn allowed(headers: &HeaderMap) -> Option<Box<str>> {
+    const KNOWN: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
+    let lines = || headers.get_all(header::ALLOW).iter().filter_map(|line| line.to_str().ok());
+    let named = |known: &&str| lines().any(|line| line.split(',').any(|one| one.trim() == *known));
+    let methods: Vec<&str> = KNOWN.into_iter().filter(named).collect();
+    (!methods.is_empty()).then(|| methods.join(", ").into())
 }
 
 fn unfilterable(exchange: &mut Exchange, reason: &'static str) -> Failure {
@@ -108,10 +119,9 @@ async fn passed(
         Some(length) => Framing::Length(length),
         None => Framing::Unknown,
     };
-    let encoding = head.headers.get(header::CONTENT_ENCODING).cloned();
     let mut out = answer_head(way, exchange, answer, framing, false)?;
-    if let Some(encoding) = encoding {
-        let _ = out.insert_header(header::CONTENT_ENCODING, encoding);
+    for encoding in head.headers.get_all(header::CONTENT_ENCODING) {
+        let _ = out.append_header(header::CONTENT_ENCODING, encoding.clone());
     }
     if framing == Framing::Unknown && way.arrival.head.version < Version::HTTP_11 {
         session.set_keepalive(None);
@@ -143,17 +153,24 @@ async fn rewritten(
     let hold_bytes = hold_bytes(&job, &bounds);
     let decoder = Decoder::new(coding, bounds.decoded_body_bytes);
     let mut filter = Filter::new(decoder, Rewriter::new(job));
-    let mut sender = Sender { way, content_type, hold_bytes, held: Vec::new(), head_sent: false };
+    let head_only = way.arrival.head.method == Method::HEAD;
+    let mut sender = Sender {
+        way,
+        content_type,
+        hold_bytes,
+        held: Vec::new(),
+        head_sent: false,
+        head_only,
+        forgotten: false,
+    };
     let result = filtered(session, exchange, answer, &mut filter, &mut sender).await;
-    exchange.totals = *filter.totals();
+    exchange.totals = Some(*filter.totals());
     result
 }
 
 /// A single row that may turn out hidden must be judged before the head goes: 404 or 200.
 fn hold_bytes(job: &gateway_rewrite::Job, bounds: &Bounds) -> usize {
-    let rows = &job.rows;
-    let judged = rows.hide_private || rows.owner.is_some() || rows.teams.is_some();
-    if job.shape.is_single() && judged {
+    if job.shape.is_single() && job.rows.is_in_force() {
         bounds.hold_bytes.saturating_add(bounds.row_bytes)
     } else {
         bounds.hold_bytes
@@ -207,6 +224,10 @@ struct Sender<'a> {
     hold_bytes: usize,
     held: Vec<u8>,
     head_sent: bool,
+    /// The body is judged, and only its length is told.
+    head_only: bool,
+    /// A body that is only judged became longer than is held; its length is not known any more.
+    forgotten: bool,
 }
 
 impl Sender<'_> {
@@ -225,6 +246,11 @@ impl Sender<'_> {
         if self.held.is_empty() || (!self.head_sent && self.held.len() <= self.hold_bytes) {
             return Ok(());
         }
+        if self.head_only {
+            self.held.clear();
+            self.forgotten = true;
+            return Ok(());
+        }
         if !self.head_sent {
             self.send_head(session, exchange, answer, Framing::Unknown).await?;
         }
@@ -238,9 +264,14 @@ impl Sender<'_> {
         exchange: &mut Exchange,
         answer: &Answer,
     ) -> Result<(), Failure> {
-        let piece = Bytes::from(std::mem::take(&mut self.held));
+        let mut piece = Bytes::from(std::mem::take(&mut self.held));
         if !self.head_sent {
-            self.send_head(session, exchange, answer, Framing::Length(piece.len() as u64)).await?;
+            let whole = Framing::Length(piece.len() as u64);
+            let framing = if self.forgotten { Framing::None } else { whole };
+            self.send_head(session, exchange, answer, framing).await?;
+        }
+        if self.head_only {
+            piece.clear();
         }
         Ok(respond::write_body(session, piece, true).await?)
     }

@@ -54,7 +54,8 @@ pub(crate) struct Exchange {
     pub(crate) fault: Fault,
     pub(crate) auth: AuthResult,
     pub(crate) filter_failure: Option<&'static str>,
-    pub(crate) totals: Totals,
+    /// `None` until an answer was filtered.
+    pub(crate) totals: Option<Totals>,
     pub(crate) cut: bool,
 }
 

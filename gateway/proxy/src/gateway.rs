@@ -120,7 +120,7 @@ impl Gateway {
             Ok(()) => Ending::Whole,
             Err(failure) => conclude(session, &mut exchange, failure).await,
         };
-        account::account(self, &exchange, &head, session);
+        account::account(self, &exchange, &arrival, session);
         ending
     }
 
@@ -148,7 +148,7 @@ impl Gateway {
             fault: Fault::None,
             auth: AuthResult::NotJudged,
             filter_failure: None,
-            totals: Default::default(),
+            totals: None,
             cut: false,
         }
     }
@@ -205,6 +205,7 @@ fn refused(exchange: &mut Exchange, denial: Denial) -> Failure {
     };
     exchange.presented_key = denial.key().cloned();
     exchange.principal = denial.principal;
+    exchange.route = denial.route;
     exchange.paid = denial.paid;
     Failure::told(problem, Fault::Client)
 }
@@ -293,9 +294,17 @@ fn over_bounds(head: &RequestHeader, target: &[u8], exchange: &Exchange) -> Opti
     if head.headers.len() > bounds.headers || header_bytes(&head.headers) > bounds.header_bytes {
         return Some(ProblemCode::HeadersTooLarge);
     }
-    let http2 = head.version == Version::HTTP_2;
-    (http2 && head.headers.get_all(header::HOST).iter().count() > 1)
-        .then_some(ProblemCode::BadRequest)
+    (head.version == Version::HTTP_2 && !is_one_host(head)).then_some(ProblemCode::BadRequest)
+}
+
+/// Whether `Host` and `:authority` name one host at most (RFC 9113 §8.3.1).
+fn is_one_host(head: &RequestHeader) -> bool {
+    let hosts = head.headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
+    let authority = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let mut named = authority.into_iter().chain(hosts);
+    let first = named.next();
+    head.headers.get_all(header::HOST).iter().count() < 2
+        && named.all(|other| first.is_some_and(|first| first.eq_ignore_ascii_case(other)))
 }
 
 fn header_bytes(headers: &HeaderMap) -> usize {

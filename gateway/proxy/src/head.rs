@@ -31,8 +31,8 @@ pub(crate) struct WireFacts {
     pub(crate) padded_credential: bool,
 }
 
-/// A request as it arrived.
-#[derive(Debug, Clone, Copy)]
+/// A request as it arrived. Not `Debug`: the key stands in its headers.
+#[derive(Clone, Copy)]
 pub(crate) struct Arrival<'a> {
     pub(crate) head: &'a RequestHeader,
     /// Path and query, byte for byte.
@@ -61,6 +61,16 @@ impl<'a> Arrival<'a> {
 
     fn forwarded_for(&self) -> impl Iterator<Item = &'a [u8]> {
         self.head.headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes)
+    }
+}
+
+/// The method that goes up. Whether a row that stands alone is hidden shows in its body alone, so
+/// HEAD asks there as GET does: it must not tell of rows that GET hides.
+pub(crate) fn method_up<'a>(arrival: &Arrival<'a>, admission: &Admission) -> &'a Method {
+    let job = admission.grant().job();
+    match &arrival.head.method {
+        &Method::HEAD if job.shape.is_single() && job.rows.is_in_force() => &Method::GET,
+        method => method,
     }
 }
 
@@ -101,7 +111,7 @@ pub(crate) struct Outbound<'a> {
 impl Outbound<'_> {
     /// Builds the head for a server whose `Host` is `host`.
     pub(crate) fn build(&self, host: &str) -> Result<Box<RequestHeader>, UnwritableHead> {
-        let method = self.arrival.head.method.as_str();
+        let method = method_up(self.arrival, self.admission).as_str();
         let mut up = RequestHeader::build_no_case(method, self.arrival.target, Some(24))
             .map_err(|_| UnwritableHead)?;
         up.set_version(Version::HTTP_11);
@@ -168,7 +178,8 @@ impl Outbound<'_> {
         let trusted = &self.arrival.listener.trusted_proxies;
         let claimed =
             self.arrival.head.headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
-        let believed = trusted.iter().any(|net| net.contains(&self.arrival.peer.ip()));
+        let peer = self.arrival.peer.ip().to_canonical();
+        let believed = trusted.iter().any(|net| net.contains(&peer));
         let own_proto = if self.arrival.listener.tls { "https" } else { "http" };
         let own_host = host_of(self.arrival.head);
         let from_proxy = |name: &str| {

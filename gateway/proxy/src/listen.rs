@@ -11,6 +11,7 @@ use pingora::listeners::tls::TlsSettings;
 use pingora::server::{Fds, ShutdownWatch};
 use pingora::services::Service as _;
 use pingora::services::listening::Service;
+use pingora::tls::{ServerConfig, install_default_crypto_provider, load_certs_and_key_files};
 
 use crate::connection::Connections;
 use crate::gateway::Gateway;
@@ -61,8 +62,11 @@ pub enum ListenError {
 /// Takes the listener's address.
 ///
 /// # Errors
-/// [`ListenError::Bind`] when it is taken or not ours.
+/// [`ListenError::Bind`] when it is taken or not ours; [`ListenError::Tls`] when certificate and key
+/// cannot be used.
 pub fn bind(spec: ListenerSpec) -> Result<Bound, ListenError> {
+    // Pingora panics over them later, in a task of its own, where nobody would hear of it.
+    spec.tls.as_ref().map_or(Ok(()), try_tls)?;
     let failed = |source| ListenError::Bind { address: spec.address.clone(), source };
     let socket = TcpListener::bind(&spec.address).map_err(failed)?;
     let address = socket.local_addr().map_err(failed)?;
@@ -96,12 +100,45 @@ pub async fn serve(
     Ok(())
 }
 
+impl TlsFiles {
+    fn unusable(&self) -> ListenError {
+        ListenError::Tls { certificate: self.certificate.clone(), key: self.key.clone() }
+    }
+}
+
+fn try_tls(files: &TlsFiles) -> Result<(), ListenError> {
+    let unusable = || files.unusable();
+    let certificate = files.certificate.to_str().ok_or_else(unusable)?;
+    let key = files.key.to_str().ok_or_else(unusable)?;
+    let pair = load_certs_and_key_files(certificate, key).ok().flatten();
+    let (chain, key) = pair.ok_or_else(unusable)?;
+    install_default_crypto_provider();
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key);
+    config.map(|_| ()).map_err(|_| unusable())
+}
+
 fn tls_settings(files: &TlsFiles) -> Result<TlsSettings, ListenError> {
-    let unusable =
-        || ListenError::Tls { certificate: files.certificate.clone(), key: files.key.clone() };
+    let unusable = || files.unusable();
     let certificate = files.certificate.to_str().ok_or_else(unusable)?;
     let key = files.key.to_str().ok_or_else(unusable)?;
     let mut settings = TlsSettings::intermediate(certificate, key).map_err(|_| unusable())?;
     settings.enable_h2();
     Ok(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_cannot_be_used_is_told_before_anything_is_served() {
+        let tls = TlsFiles { certificate: "missing.crt".into(), key: "missing.key".into() };
+        let spec = ListenerSpec {
+            address: "127.0.0.1:0".into(),
+            tls: Some(tls),
+            trusted_proxies: Vec::new(),
+            h2c: false,
+        };
+        assert!(matches!(bind(spec), Err(ListenError::Tls { .. })));
+    }
 }

@@ -52,15 +52,10 @@ impl ProxyMetrics {
                 "Spent waiting for an upstream.",
                 &["upstream"],
             )?,
-            overhead_seconds: registered(
+            overhead_seconds: histogram(
                 registry,
-                Histogram::with_opts(
-                    HistogramOpts::new(
-                        "colonnade_overhead_seconds",
-                        "Spent in a forwarded request, not waiting for its upstream.",
-                    )
-                    .buckets(BUCKETS.to_vec()),
-                )?,
+                "colonnade_overhead_seconds",
+                "Spent in a forwarded request, not waiting for its upstream.",
             )?,
             auth: counters(
                 registry,
@@ -92,16 +87,11 @@ impl ProxyMetrics {
                 "Answers refused because they could not be filtered safely.",
                 &["reason"],
             )?,
-            inflight: registered(
+            inflight: gauge(registry, "colonnade_inflight_requests", "Requests under way.")?,
+            access_log_dropped: gauge(
                 registry,
-                IntGauge::new("colonnade_inflight_requests", "Requests under way.")?,
-            )?,
-            access_log_dropped: registered(
-                registry,
-                IntGauge::new(
-                    "colonnade_access_log_dropped_lines",
-                    "Access-log lines dropped since the start because the log was too slow.",
-                )?,
+                "colonnade_access_log_dropped_lines",
+                "Access-log lines dropped since the start because the log was too slow.",
             )?,
         })
     }
@@ -122,6 +112,15 @@ fn counters(
     labels: &[&str],
 ) -> prometheus::Result<IntCounterVec> {
     registered(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+    registered(registry, IntGauge::new(name, help)?)
+}
+
+fn histogram(registry: &Registry, name: &str, help: &str) -> prometheus::Result<Histogram> {
+    let opts = HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
+    registered(registry, Histogram::with_opts(opts)?)
 }
 
 fn histograms(

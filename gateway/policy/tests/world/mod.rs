@@ -267,6 +267,10 @@ fn directory() -> Directory {
                 ..account("broken_columns", vec![key("of_broken_columns", &["calls:read"])])
             },
             AccountRecord {
+                teams: None,
+                ..account("open", vec![key("any_team", &["calls:read"])])
+            },
+            AccountRecord {
                 plan: "none".to_owned(),
                 ..account("broken_plan", vec![key("of_broken_plan", &["calls:read"])])
             },

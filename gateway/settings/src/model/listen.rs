@@ -116,7 +116,8 @@ pub(crate) struct AccessLogSettings(#[schemars(length(min = 1))] pub(crate) Stri
 #[serde(deny_unknown_fields)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 pub(crate) struct StoreSettings {
-    /// A SQLite database of this node, made when absent. Relative to this file.
+    /// A SQLite database of this node, made when absent. Relative to this file. Not yet served by
+    /// this version: `run` ends with 69.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub(crate) sqlite: Option<String>,
@@ -124,7 +125,8 @@ pub(crate) struct StoreSettings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub(crate) file: Option<String>,
-    /// A PostgreSQL database that several gateways share. Keep the password out of this file:
+    /// A PostgreSQL database that several gateways share. Not yet served by this version: `run`
+    /// ends with 69. Keep the password out of this file:
     /// `"${DATABASE_URL}"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "postgres_schema")]

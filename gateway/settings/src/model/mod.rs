@@ -53,7 +53,8 @@ pub(crate) struct GatewaySettings {
     pub(crate) telemetry: TelemetrySettings,
     /// Where accounts, users and keys are kept: exactly one of `sqlite`, `file` and `postgres`.
     pub(crate) store: StoreSettings,
-    /// What several gateways share; without it each counts limits for itself.
+    /// What several gateways share; without it each counts limits for itself. Read and checked, not
+    /// yet carried out by this version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cluster: Option<ClusterSettings>,
     /// The services behind the gateway, by name.

@@ -160,7 +160,7 @@ pub(crate) struct BoundsSettings {
     /// How long a client may take for its headers; beyond it 408.
     #[schemars(extend("x-minimum" = "1ms", "x-maximum" = "1h"))]
     pub(crate) header_time: Duration,
-    /// How long a client may be silent within its body; beyond it 408.
+    /// How long a client may take for its whole body; beyond it 408.
     #[schemars(extend("x-minimum" = "1ms", "x-maximum" = "1h"))]
     pub(crate) body_time: Duration,
     /// A request's body; beyond it 413.

@@ -18,10 +18,13 @@ pub(crate) struct UpstreamSettings {
     /// How long the upstream may take.
     #[serde(default)]
     pub(crate) timeouts: TimeoutSettings,
-    /// Active health checks. Without them a server is judged by the requests it gets.
+    /// Active health checks. Read and checked, not yet carried out by this version: a server is
+    /// judged by the requests it gets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) health: Option<HealthSettings>,
     /// When a request is tried again. Idempotent methods only, and never after a byte was sent on.
+    /// Read and checked, not yet carried out by this version, which tries again only where a server
+    /// did not accept or a pooled connection had died.
     #[serde(default)]
     pub(crate) retries: RetrySettings,
     /// Most connections to this upstream at a time; beyond them requests get 503.
@@ -90,7 +93,7 @@ pub(crate) struct TimeoutSettings {
     /// From the request's end to the answer's first byte.
     #[schemars(extend("x-minimum" = "1ms", "x-maximum" = "1h"))]
     pub(crate) first_byte: Duration,
-    /// Between two reads, and how long an unused connection is kept.
+    /// Between two pieces of an answer.
     #[schemars(extend("x-minimum" = "1ms", "x-maximum" = "1h"))]
     pub(crate) idle: Duration,
     /// The whole exchange.
