@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Read};
+use std::sync::Arc;
 
 use gateway_policy::{
-    Admission, Admitted, Denial, Meters, Problem, RequestHead, Rules, Snapshot, Target, UnixMs,
-    admit, admit_principal, authenticate_id,
+    Admission, Admitted, Carrier, Denial, Meters, Problem, Quotas, RequestHead, Rules, Snapshot,
+    Target, UnixMs, admit, admit_principal, authenticate_id,
 };
 use gateway_proxy::Clock;
-use gateway_rewrite::Rewriter;
+use gateway_rewrite::{Job, Rewriter, Totals};
 use gateway_settings::Store;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
@@ -58,8 +59,15 @@ fn snapshot(args: &ExplainArgs) -> Result<(Snapshot, Meters), (u8, Vec<String>)>
         load::text_of(directory).map_err(|error| (exit::STORE_UNREACHABLE, error.lines()))?;
     let records = load::directory(&text, directory, &around).map_err(invalid)?;
     let meters = Meters::new();
-    let (compiled, _) = load::keys(&records, &loaded.rules, &meters);
-    Ok((Snapshot { revision: 1, rules: loaded.rules.into(), keys: compiled.keys }, meters))
+    let (compiled, faults) = load::keys(&records, &loaded.rules, &meters);
+    // A key that is left out is unknown to what serves; here somebody wants to know why.
+    faults.iter().for_each(|fault| eprintln!("{fault}"));
+    let mut rules = loaded.rules;
+    // The key of `--key` is put into this form, whatever forms clients use.
+    if args.key.is_some() && !rules.credentials.accept.contains(&Carrier::Bearer) {
+        rules.credentials.accept.push(Carrier::Bearer);
+    }
+    Ok((Snapshot { revision: 1, rules: rules.into(), keys: compiled.keys }, meters))
 }
 
 /// What is printed.
@@ -167,6 +175,14 @@ fn refused(rules: &Rules, denial: &Denial) -> Explanation {
     if let Some(key) = denial.key() {
         steps.push(("key", key.to_string()));
     }
+    if let Some(paid) = &denial.paid {
+        steps.push(("limit", limits(&paid.quotas)));
+    }
+    if let Some(route) = &denial.route {
+        steps.push(("route", route.label.to_string()));
+    }
+    // What the refusal is about: the scope or the parameter.
+    steps.extend(problem.members.iter().cloned());
     steps.push((
         "refused",
         format!("{} {}: {}", problem.status, problem.code.as_str(), denial.refusal),
@@ -183,15 +199,9 @@ fn allowed(rules: &Rules, admission: &Admission, body: Option<&[u8]>) -> Explana
         let list = job.catalogue.columns().filter(|(id, _)| job.shown.contains(*id) == visible);
         list.map(|(_, path)| path).collect::<Vec<_>>().join(" ")
     };
-    let limits: Vec<String> = admission
-        .paid()
-        .quotas
-        .iter()
-        .map(|quota| format!("{} {} in {} s", quota.name, quota.requests, quota.window_ms / 1_000))
-        .collect();
     let mut steps = vec![
         ("key", format!("{} ({}) of account {}", key.id, key.name, key.account.id)),
-        ("limit", limits.join(", ")),
+        ("limit", limits(&admission.paid().quotas)),
         ("route", route.label.to_string()),
         ("scope", key.scopes_text.to_string()),
         ("team", grant.team().map_or("none".to_owned(), ToString::to_string)),
@@ -220,31 +230,50 @@ fn allowed(rules: &Rules, admission: &Admission, body: Option<&[u8]>) -> Explana
     explanation
 }
 
+fn limits(quotas: &Quotas) -> String {
+    let each = quotas
+        .iter()
+        .map(|quota| format!("{} {} in {} s", quota.name, quota.requests, quota.window_ms / 1_000));
+    each.collect::<Vec<_>>().join(", ")
+}
+
 fn rewritten(admission: &Admission, body: &[u8]) -> Result<BodyChange, String> {
-    let mut out = Vec::with_capacity(body.len());
-    let mut rewriter = Rewriter::new(admission.grant().job().clone());
-    let told =
-        |error: gateway_rewrite::RewriteError| format!("502 response_not_filterable: {error}");
-    rewriter.write(body, &mut out).map_err(told)?;
-    let totals = rewriter.end(&mut out).map_err(told)?;
+    let job = admission.grant().job();
+    let (after, totals) = if job.is_identity() {
+        (String::from_utf8_lossy(body).into_owned(), Totals::default())
+    } else {
+        filtered(job.clone(), body)?
+    };
     if totals.single_row_hidden {
         return Err("404 not_found: the row is hidden from this key".to_owned());
     }
-    let after = String::from_utf8(out).map_err(|error| error.to_string())?;
     let mut change = BodyChange {
         after,
         dropped: BTreeMap::new(),
         mapped: BTreeMap::new(),
         rows_hidden: totals.rows_hidden,
     };
-    // With hidden rows the lists no longer stand side by side, so only counts are told.
-    if totals.rows_hidden == 0
-        && let (Ok(before), Ok(after)) =
-            (serde_json::from_slice::<Value>(body), serde_json::from_str::<Value>(&change.after))
+    // With hidden rows the lists no longer stand side by side, so the columns are told of all rows.
+    let beside = match totals.rows_hidden {
+        0 => change.after.clone(),
+        _ => filtered(Job { rows: Arc::default(), ..job.clone() }, body)?.0,
+    };
+    if let (Ok(before), Ok(after)) =
+        (serde_json::from_slice::<Value>(body), serde_json::from_str::<Value>(&beside))
     {
         compare(&before, &after, "", &mut change);
     }
     Ok(change)
+}
+
+fn filtered(job: Job, body: &[u8]) -> Result<(String, Totals), String> {
+    let mut out = Vec::with_capacity(body.len());
+    let mut rewriter = Rewriter::new(job);
+    let told =
+        |error: gateway_rewrite::RewriteError| format!("502 response_not_filterable: {error}");
+    rewriter.write(body, &mut out).map_err(told)?;
+    let totals = rewriter.end(&mut out).map_err(told)?;
+    Ok((String::from_utf8(out).map_err(|error| error.to_string())?, totals))
 }
 
 /// Walks both bodies side by side. The rewriter keeps order, so what remains of an object or an

@@ -9,8 +9,9 @@ use gateway_policy::{Compiled, Meters, Rules, compile};
 use gateway_settings::directory::{LoadedDirectory, load_directory};
 use gateway_settings::{Fault, Loaded, LookUp};
 
-/// Where `${NAME}` and `${file:PATH}` come from: overrides first, then the process.
-#[derive(Debug, Default, Clone)]
+/// Where `${NAME}` and `${file:PATH}` come from: overrides first, then the process. Not `Debug`: the
+/// demo's admin token is among them.
+#[derive(Default, Clone)]
 pub(crate) struct Surroundings {
     pub(crate) overrides: HashMap<String, String>,
 }

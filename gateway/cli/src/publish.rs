@@ -4,6 +4,8 @@
 //! published whole, or changes nothing and is reported. Counters live in [`Meters`], outside, so
 //! no change resets a count.
 
+use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +14,7 @@ use gateway_admin::ReloadOutcome;
 use gateway_policy::{Meters, Published, Rules, Snapshot};
 use gateway_proxy::{Clock, Docs, Serving, Upstreams};
 use gateway_settings::directory::LoadedDirectory;
-use gateway_settings::{Fault, Settings, Store};
+use gateway_settings::{AdminToken, Fault, Settings, Store};
 use gateway_store::{Change, WatchedFile};
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
@@ -41,6 +43,8 @@ pub(crate) struct Publisher {
     clock: Arc<Clock>,
     published: Arc<Published<Serving>>,
     outcome: Arc<Mutex<ReloadOutcome>>,
+    tokens: Arc<Mutex<Vec<AdminToken>>>,
+    served: Served,
     metrics: PublishMetrics,
     revision: u64,
 }
@@ -89,6 +93,7 @@ impl Publisher {
         let mut config = WatchedFile::new(path);
         let unreadable = |error: gateway_store::ReadError| vec![error.to_string()];
         let text = config.read().map_err(|error| StartError::Configuration(unreadable(error)))?;
+        let config_content = content(&text);
         let loaded = load::configuration(&text, path, &around)
             .map_err(|error| StartError::Configuration(error.lines()))?;
         warn_all(&loaded.warnings);
@@ -118,6 +123,8 @@ impl Publisher {
             around,
             config,
             directory,
+            tokens: Arc::new(Mutex::new(loaded.settings.admin.tokens.clone())),
+            served: Served { config: config_content, directory: content(&text) },
             settings: loaded.settings,
             rules,
             records,
@@ -150,6 +157,11 @@ impl Publisher {
         Arc::clone(&self.clock)
     }
 
+    /// The admin tokens in force; shared with whoever judges them.
+    pub(crate) fn tokens(&self) -> Arc<Mutex<Vec<AdminToken>>> {
+        Arc::clone(&self.tokens)
+    }
+
     /// How the last reload went; shared with whoever shows it.
     pub(crate) fn outcome(&self) -> Arc<Mutex<ReloadOutcome>> {
         Arc::clone(&self.outcome)
@@ -159,11 +171,8 @@ impl Publisher {
     pub(crate) fn poll(&mut self) {
         let config = changed(self.config.poll());
         let directory = changed(self.directory.poll());
-        match (config, directory) {
-            (Ok(None), Ok(None)) => {}
-            (config, directory) => {
-                self.take_both(config, directory);
-            }
+        if !matches!((&config, &directory), (Ok(None), Ok(None))) {
+            self.take(&config, &directory);
         }
     }
 
@@ -172,45 +181,57 @@ impl Publisher {
         let told = |error: gateway_store::ReadError| vec![error.to_string()];
         let config = self.config.read().map(Some).map_err(told);
         let directory = self.directory.read().map(Some).map_err(told);
-        self.take_both(config, directory)
+        self.take(&config, &directory)
     }
 
-    /// Both at once, or where that fails the directory alone: a broken configuration must not hold
-    /// up a revocation.
-    fn take_both(&mut self, config: Text, directory: Text) -> ReloadOutcome {
-        let again = directory.clone();
-        let both = matches!((&config, &directory), (Ok(Some(_)) | Err(_), Ok(Some(_))));
-        let outcome = self.take(config, directory);
-        if both && !outcome.ok {
-            let alone = self.take(Ok(None), again);
-            // What the operator must hear of is the configuration.
-            let outcome = ReloadOutcome { left_out: alone.left_out, ..outcome };
-            *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = outcome.clone();
-            return outcome;
-        }
-        outcome
-    }
-
-    fn take(&mut self, config: Text, directory: Text) -> ReloadOutcome {
-        let result = self.apply(config, directory);
-        let at_ms = self.clock.wall().0;
-        let outcome = match result {
+    /// Publishes both, or else the one that stands without the other: a broken configuration must not
+    /// hold up a revocation, and a file that was read is not read again until it changes.
+    fn take(&mut self, config: &Text, directory: &Text) -> ReloadOutcome {
+        let outcome = match self.apply(config, directory) {
             Ok(left_out) => {
                 self.metrics.reloads.with_label_values(&["ok"]).inc();
                 tracing::info!(revision = self.revision, left_out = left_out.len(), "reloaded");
-                ReloadOutcome { ok: true, at_ms, faults: Vec::new(), left_out: texts(&left_out) }
+                self.outcome_of(Vec::new(), texts(&left_out))
             }
             Err(faults) => {
                 self.metrics.reloads.with_label_values(&["failed"]).inc();
                 for fault in &faults {
                     tracing::error!(fault, "reload failed, the last good state is kept");
                 }
-                let left_out = self.shown().left_out;
-                ReloadOutcome { ok: false, at_ms, faults, left_out }
+                let left_out = match self.salvage(config, directory) {
+                    Some(left_out) => texts(&left_out),
+                    None => self.shown().left_out,
+                };
+                self.outcome_of(faults, left_out)
             }
         };
         *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = outcome.clone();
         outcome
+    }
+
+    /// Of two files that do not stand together, the one that is sound and not served yet.
+    fn salvage(&mut self, config: &Text, directory: &Text) -> Option<Vec<Fault>> {
+        // Without the other one it is what has just failed.
+        let fresh = |text: &Text, served: u64, other: &Text| {
+            matches!(text, Ok(Some(text)) if content(text) != served) && !matches!(other, Ok(None))
+        };
+        if fresh(directory, self.served.directory, config)
+            && let Ok(left_out) = self.apply(&Ok(None), directory)
+        {
+            tracing::info!(revision = self.revision, "the directory alone is reloaded");
+            return Some(left_out);
+        }
+        if fresh(config, self.served.config, directory)
+            && let Ok(left_out) = self.apply(config, &Ok(None))
+        {
+            tracing::info!(revision = self.revision, "the configuration alone is reloaded");
+            return Some(left_out);
+        }
+        None
+    }
+
+    fn outcome_of(&self, faults: Vec<String>, left_out: Vec<String>) -> ReloadOutcome {
+        ReloadOutcome { ok: faults.is_empty(), at_ms: self.clock.wall().0, faults, left_out }
     }
 
     fn shown(&self) -> ReloadOutcome {
@@ -218,36 +239,42 @@ impl Publisher {
     }
 
     /// All or nothing: parse and compile first, then put in place.
-    fn apply(&mut self, config: Text, directory: Text) -> Result<Vec<Fault>, Vec<String>> {
+    fn apply(&mut self, config: &Text, directory: &Text) -> Result<Vec<Fault>, Vec<String>> {
         let lines = |error: LoadError| error.lines();
-        let next = match config? {
+        let config = config.as_ref().map_err(Clone::clone)?.as_deref();
+        let next = match config {
             Some(text) => {
-                Some(load::configuration(&text, self.config.path(), &self.around).map_err(lines)?)
+                Some(load::configuration(text, self.config.path(), &self.around).map_err(lines)?)
             }
             None => None,
         };
-        let mut text = directory?;
+        let mut text = directory.as_ref().map_err(Clone::clone)?.as_deref().map(Cow::Borrowed);
         let mut moved = None;
         if let Some(next) = &next {
             let path = directory_path(&next.settings)?;
             if path != self.directory.path() {
                 let mut file = WatchedFile::new(path);
-                text = Some(file.read().map_err(|error| vec![error.to_string()])?);
+                let read = file.read().map_err(|error| vec![error.to_string()])?;
+                text = Some(Cow::Owned(read));
                 moved = Some(file);
             }
         }
         let path = moved.as_ref().unwrap_or(&self.directory).path().to_owned();
-        let records = match text {
-            Some(text) => Some(load::directory(&text, &path, &self.around).map_err(lines)?),
+        let records = match &text {
+            Some(text) => Some(load::directory(text, &path, &self.around).map_err(lines)?),
             None => None,
         };
-        if let Some(next) = next {
+        if let (Some(next), Some(config)) = (next, config) {
+            self.served.config = content(config);
             warn_all(&next.warnings);
             warn_restart(&self.settings, &next.settings);
             self.settings = next.settings;
+            *self.tokens.lock().unwrap_or_else(PoisonError::into_inner) =
+                self.settings.admin.tokens.clone();
             self.rules = Arc::new(next.rules);
         }
-        if let Some(records) = records {
+        if let (Some(records), Some(text)) = (records, &text) {
+            self.served.directory = content(text);
             self.records = records;
         }
         if let Some(moved) = moved {
@@ -281,6 +308,19 @@ impl Publisher {
 
 /// A file's new text, none when unchanged, or why it could not be read.
 type Text = Result<Option<String>, Vec<String>>;
+
+/// What the texts in service are known by.
+#[derive(Debug, Clone, Copy)]
+struct Served {
+    config: u64,
+    directory: u64,
+}
+
+fn content(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
 
 fn changed(polled: Result<Change, gateway_store::ReadError>) -> Text {
     match polled {

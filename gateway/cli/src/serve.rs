@@ -1,5 +1,6 @@
 //! The composition root of a serving process: runtimes, listeners, publisher, signals, drain.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -56,6 +57,7 @@ pub(crate) struct Server {
     addresses: Addresses,
     stop: watch::Sender<bool>,
     reloads: mpsc::Sender<Reload>,
+    signals: Signals,
     delay: Duration,
     grace: Duration,
 }
@@ -63,9 +65,9 @@ pub(crate) struct Server {
 /// Where the process listens.
 #[derive(Debug, Clone)]
 pub(crate) struct Addresses {
-    pub(crate) proxy: Vec<std::net::SocketAddr>,
-    pub(crate) admin: std::net::SocketAddr,
-    pub(crate) telemetry: std::net::SocketAddr,
+    pub(crate) proxy: Vec<SocketAddr>,
+    pub(crate) admin: SocketAddr,
+    pub(crate) telemetry: SocketAddr,
 }
 
 impl Server {
@@ -90,21 +92,10 @@ impl Server {
             .enable_all()
             .build()
             .map_err(|error| failed(&error))?;
-        let (admin, telemetry) = control.block_on(async {
-            let admin = TcpListener::bind(settings.admin.address).await;
-            let telemetry = TcpListener::bind(settings.telemetry.address).await;
-            let named = |result: std::io::Result<TcpListener>,
-                         what: &str,
-                         address: std::net::SocketAddr| {
-                result.map_err(|error| {
-                    failed(&format!("cannot listen on {address} ({what}): {error}"))
-                })
-            };
-            Ok::<_, Failed>((
-                named(admin, "admin", settings.admin.address)?,
-                named(telemetry, "telemetry", settings.telemetry.address)?,
-            ))
-        })?;
+        let (admin, telemetry) = control.block_on(control_listeners(&settings))?;
+        // Before anybody hears that it is ready: a signal must find its listener.
+        let signals = control.block_on(async { Signals::listen() });
+        let signals = signals.map_err(|error| failed(&error))?;
         let addresses = Addresses {
             proxy: bound.iter().map(Bound::address).collect(),
             admin: admin.local_addr().map_err(|error| failed(&error))?,
@@ -125,6 +116,7 @@ impl Server {
             addresses,
             stop,
             reloads,
+            signals,
             delay: Duration::from_millis(settings.drain.delay_ms),
             grace: Duration::from_millis(settings.drain.grace_ms),
         };
@@ -148,53 +140,46 @@ impl Server {
 
     /// Serves until a signal says stop, then drains. The exit code.
     pub(crate) fn until_stopped(self) -> u8 {
-        let reloads = self.reloads.clone();
-        let outcome = self.control.block_on(async {
-            let mut signals = match Signals::listen() {
-                Ok(signals) => signals,
-                Err(error) => {
-                    tracing::error!(%error, "cannot listen for signals");
-                    return exit::FAILED;
-                }
-            };
+        let Server { control, data, gateway, stop, reloads, mut signals, delay, grace, .. } = self;
+        let outcome = control.block_on(async {
             loop {
                 match signals.next().await {
                     Wish::Stop => break,
                     Wish::Reload => {
-                        self.gateway.reopen_access_log();
+                        gateway.reopen_access_log();
                         let (answer, _) = oneshot::channel();
                         let _ = reloads.send(answer).await;
                     }
                 }
             }
             tokio::select! {
-                () = self.drain() => exit::OK,
+                () = drain(&gateway, &stop, delay, grace) => exit::OK,
                 () = second_stop(&mut signals) => exit::FAILED,
             }
         });
-        self.gateway.close();
-        self.data.shutdown_timeout(Duration::ZERO);
-        self.control.shutdown_background();
+        gateway.close();
+        data.shutdown_timeout(Duration::ZERO);
+        control.shutdown_background();
         outcome
     }
+}
 
-    /// Not ready, wait, stop accepting, finish what is under way.
-    async fn drain(&self) {
-        tracing::info!(delay_ms = self.delay.as_millis() as u64, "draining");
-        self.gateway.drain();
-        tokio::time::sleep(self.delay).await;
-        let _ = self.stop.send(true);
-        let finished = async {
-            while self.gateway.in_flight() > 0 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        if tokio::time::timeout(self.grace, finished).await.is_err() {
-            tracing::warn!(under_way = self.gateway.in_flight(), "the grace period is over");
+/// Not ready, wait, stop accepting, finish what is under way.
+async fn drain(gateway: &Gateway, stop: &watch::Sender<bool>, delay: Duration, grace: Duration) {
+    tracing::info!(delay_ms = delay.as_millis() as u64, "draining");
+    gateway.drain();
+    tokio::time::sleep(delay).await;
+    let _ = stop.send(true);
+    let finished = async {
+        while gateway.in_flight() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        tokio::time::sleep(SETTLE).await;
-        tracing::info!("stopped");
+    };
+    if tokio::time::timeout(grace, finished).await.is_err() {
+        tracing::warn!(under_way = gateway.in_flight(), "the grace period is over");
     }
+    tokio::time::sleep(SETTLE).await;
+    tracing::info!("stopped");
 }
 
 async fn second_stop(signals: &mut Signals) {
@@ -256,6 +241,18 @@ fn bind_all(settings: &Settings) -> Result<Vec<Bound>, Failed> {
         .collect()
 }
 
+/// The sockets of admin and telemetry.
+async fn control_listeners(settings: &Settings) -> Result<(TcpListener, TcpListener), Failed> {
+    let bound = async |what: &str, address: SocketAddr| {
+        let listener = TcpListener::bind(address).await;
+        listener.map_err(|error| failed(&format!("cannot listen on {address} ({what}): {error}")))
+    };
+    Ok((
+        bound("admin", settings.admin.address).await?,
+        bound("telemetry", settings.telemetry.address).await?,
+    ))
+}
+
 /// One single-thread runtime a core: connections stay where they were accepted.
 fn data_runtime(
     gateway: &Arc<Gateway>,
@@ -265,7 +262,12 @@ fn data_runtime(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let data = pingora_runtime::Runtime::new_no_steal(cores, "proxy");
     for listener in bound {
-        data.get_handle().spawn(serve_listener(Arc::clone(gateway), listener, stopping.clone()));
+        let serving = serve_listener(Arc::clone(gateway), listener, stopping.clone());
+        data.get_handle().spawn(async {
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "a listener has ended");
+            }
+        });
     }
     data
 }
@@ -286,11 +288,16 @@ fn admin_parts(
     reloads: mpsc::Sender<Reload>,
     admin_token: Option<String>,
 ) -> AdminParts {
-    let tokens = tokens(publisher.settings(), admin_token);
+    let from_environment = admin_token.filter(|token| !token.is_empty()).map(all_permissions);
+    let configured = publisher.tokens();
     let (published, outcome) = (publisher.published(), publisher.outcome());
     let gateway = Arc::clone(gateway);
     AdminParts {
-        tokens: Arc::new(move || tokens.clone()),
+        // Asked anew each time: a token that a reload took away is dead at once.
+        tokens: Arc::new(move || {
+            let configured = configured.lock().unwrap_or_else(PoisonError::into_inner);
+            Tokens(configured.iter().map(token).chain(from_environment.clone()).collect())
+        }),
         status: Arc::new(move || {
             let serving = published.current();
             Status {
@@ -312,25 +319,26 @@ fn admin_parts(
     }
 }
 
-fn tokens(settings: &Settings, from_environment: Option<String>) -> Tokens {
-    let configured = settings.admin.tokens.iter().map(|token| {
-        let all = [
-            (token.permissions.keys, Permission::Keys),
-            (token.permissions.data, Permission::Data),
-            (token.permissions.accounts, Permission::Accounts),
-            (true, Permission::Read),
-        ];
-        AdminToken {
-            name: token.name.clone(),
-            digest: token.digest,
-            permissions: all
-                .into_iter()
-                .filter(|(held, _)| *held)
-                .map(|(_, permission)| permission)
-                .collect(),
-        }
-    });
-    let environment = from_environment.filter(|token| !token.is_empty()).map(|token| AdminToken {
+fn token(settings: &gateway_settings::AdminToken) -> AdminToken {
+    let all = [
+        (settings.permissions.keys, Permission::Keys),
+        (settings.permissions.data, Permission::Data),
+        (settings.permissions.accounts, Permission::Accounts),
+        (true, Permission::Read),
+    ];
+    AdminToken {
+        name: settings.name.clone(),
+        digest: settings.digest,
+        permissions: all
+            .into_iter()
+            .filter(|(held, _)| *held)
+            .map(|(_, permission)| permission)
+            .collect(),
+    }
+}
+
+fn all_permissions(token: String) -> AdminToken {
+    AdminToken {
         name: ADMIN_TOKEN.to_owned(),
         digest: Digest::sha256(token.as_bytes()),
         permissions: vec![
@@ -339,8 +347,7 @@ fn tokens(settings: &Settings, from_environment: Option<String>) -> Tokens {
             Permission::Accounts,
             Permission::Read,
         ],
-    });
-    Tokens(configured.chain(environment).collect())
+    }
 }
 
 /// The publisher's task: looks at the files, follows the clock, resolves names, reloads on demand.
