@@ -357,10 +357,9 @@ fn directory_path(settings: &Settings) -> Result<PathBuf, Vec<String>> {
 fn warn_restart(old: &Settings, new: &Settings) {
     let moved = old.listeners != new.listeners
         || old.admin.address != new.admin.address
-        || old.admin.tokens != new.admin.tokens
         || old.telemetry != new.telemetry
         || old.drain != new.drain;
     if moved {
-        tracing::warn!("listeners, admin, telemetry and drain take effect at the next start");
+        tracing::warn!("listeners, addresses, telemetry and drain take effect at the next start");
     }
 }

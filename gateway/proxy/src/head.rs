@@ -145,16 +145,16 @@ impl Outbound<'_> {
         let writes =
             !matches!(self.arrival.head.method, Method::GET | Method::HEAD | Method::OPTIONS);
         let team = self.team_header;
-        let listed = FORWARDED.iter().chain(&route.forward_headers);
-        let own = listed.chain(writes.then_some(&header::IF_MATCH));
-        own.filter(move |name| {
-            !(filtered && NEVER_WHEN_FILTERED.contains(name))
-                && Some(*name) != team
-                && may_be_forwarded(name)
-        })
-        .flat_map(|name| {
-            self.arrival.head.headers.get_all(name).iter().map(move |value| (name, value))
-        })
+        let usual = FORWARDED.iter().chain(writes.then_some(&header::IF_MATCH));
+        each_once(usual, &route.forward_headers)
+            .filter(move |name| {
+                !(filtered && NEVER_WHEN_FILTERED.contains(name))
+                    && Some(*name) != team
+                    && may_be_forwarded(name)
+            })
+            .flat_map(|name| {
+                self.arrival.head.headers.get_all(name).iter().map(move |value| (name, value))
+            })
     }
 
     fn identity(&self) -> Vec<(&'static str, &str)> {
@@ -195,6 +195,15 @@ impl Outbound<'_> {
             ("x-forwarded-host", from_proxy("x-forwarded-host").unwrap_or(own_host)),
         ]
     }
+}
+
+/// The usual headers and a route's own; one that is both goes on once.
+fn each_once<'a>(
+    usual: impl Iterator<Item = &'a HeaderName> + Clone,
+    own: &'a [HeaderName],
+) -> impl Iterator<Item = &'a HeaderName> {
+    let known = usual.clone();
+    usual.chain(own.iter().filter(move |name| known.clone().all(|known| known != *name)))
 }
 
 /// A second lock behind the configuration's own check of `forward_headers`.
@@ -260,8 +269,7 @@ pub(crate) fn returned<'a>(
     admission: &'a Admission,
     rewritten: bool,
 ) -> impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)> {
-    let listed = RETURNED.iter().chain(&admission.grant().route().return_headers);
-    listed
+    each_once(RETURNED.iter(), &admission.grant().route().return_headers)
         .filter(move |name| {
             let untrue = NEVER_WHEN_REWRITTEN.contains(name) || name.as_str() == "repr-digest";
             !(rewritten && untrue) && may_be_returned(name)
@@ -289,4 +297,19 @@ fn may_be_returned(name: &HeaderName) -> bool {
                 | "x-content-type-options"
                 | "server"
         ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_that_is_usual_and_listed_goes_on_once() {
+        let own = [header::ACCEPT, header::IF_MATCH, HeaderName::from_static("x-mode")];
+        let names: Vec<&str> =
+            each_once([header::ACCEPT, header::USER_AGENT, header::IF_MATCH].iter(), &own)
+                .map(HeaderName::as_str)
+                .collect();
+        assert_eq!(names, ["accept", "user-agent", "if-match", "x-mode"]);
+    }
 }
