@@ -13,7 +13,7 @@ use axum::routing::{get, post};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::auth::{Tokens, Unauthorised};
+use crate::auth::{AdminToken, Permission, Tokens, Unauthorised};
 
 /// What this node serves.
 #[derive(Debug, Clone, Serialize)]
@@ -64,14 +64,19 @@ pub fn router(parts: AdminParts) -> Router {
 
 async fn status(State(parts): State<AdminParts>, headers: HeaderMap) -> Response {
     match admitted(&parts, &headers) {
-        Ok(()) => axum::Json((parts.status)()).into_response(),
+        Ok(_) => axum::Json((parts.status)()).into_response(),
         Err(refusal) => *refusal,
     }
 }
 
 async fn reload(State(parts): State<AdminParts>, headers: HeaderMap) -> Response {
-    if let Err(refusal) = admitted(&parts, &headers) {
-        return *refusal;
+    let token = match admitted(&parts, &headers) {
+        Ok(token) => token,
+        Err(refusal) => return *refusal,
+    };
+    if token.permissions.iter().all(|permission| *permission == Permission::Read) {
+        let detail = "A token that may only read cannot reload.";
+        return problem(StatusCode::FORBIDDEN, "permission_missing", detail);
     }
     let outcome = (parts.reload)().await;
     let status = if outcome.ok { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
@@ -90,9 +95,9 @@ async fn elsewhere(State(parts): State<AdminParts>, request: Request) -> Respons
     problem(StatusCode::CONFLICT, "read_only_store", detail)
 }
 
-fn admitted(parts: &AdminParts, headers: &HeaderMap) -> Result<(), Box<Response>> {
+fn admitted(parts: &AdminParts, headers: &HeaderMap) -> Result<AdminToken, Box<Response>> {
     match (parts.tokens)().authenticate(headers) {
-        Ok(_) => Ok(()),
+        Ok(token) => Ok(token),
         Err(Unauthorised::NoTokenConfigured) => Err(Box::new(problem(
             StatusCode::SERVICE_UNAVAILABLE,
             "no_admin_token",

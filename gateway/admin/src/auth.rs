@@ -33,7 +33,7 @@ pub(crate) enum Unauthorised {
 
 impl Tokens {
     /// The token of a request. Every configured digest is compared, whichever matches.
-    pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<&AdminToken, Unauthorised> {
+    pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<AdminToken, Unauthorised> {
         if self.0.is_empty() {
             return Err(Unauthorised::NoTokenConfigured);
         }
@@ -47,6 +47,7 @@ impl Tokens {
         self.0
             .iter()
             .fold(None, |found, known| if known.digest == digest { Some(known) } else { found })
+            .cloned()
             .ok_or(Unauthorised::NoSuchToken)
     }
 }

@@ -242,7 +242,11 @@ fn metrics_have_the_names_of_the_contract() {
     gateway.request("BREW-UNHEARD-OF", "/api/calls").bearer(&key).send();
     upstream.now_replies(Reply::json("[1"));
     gateway.get("/api/calls").bearer(&key).send();
-    let answer = gateway.telemetry("/metrics");
+    // An exchange is recorded when it is over, a moment after its answer has arrived.
+    let answer = waiting::until("the last request's record", || {
+        let answer = gateway.telemetry("/metrics");
+        answer.text().contains("colonnade_filter_failures_total{").then_some(answer)
+    });
     assert_eq!(answer.status, 200);
     assert!(answer.header("content-type").unwrap().starts_with("text/plain"));
     let text = answer.text();
