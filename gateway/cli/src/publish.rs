@@ -188,16 +188,8 @@ impl Publisher {
     /// hold up a revocation, and a file that was read is not read again until it changes.
     fn take(&mut self, config: &Text, directory: &Text) -> ReloadOutcome {
         let outcome = match self.apply(config, directory) {
-            Ok(left_out) => {
-                self.metrics.reloads.with_label_values(&["ok"]).inc();
-                tracing::info!(revision = self.revision, left_out = left_out.len(), "reloaded");
-                self.outcome_of(Vec::new(), texts(&left_out))
-            }
+            Ok(left_out) => self.outcome_of(Vec::new(), texts(&left_out)),
             Err(faults) => {
-                self.metrics.reloads.with_label_values(&["failed"]).inc();
-                for fault in &faults {
-                    tracing::error!(fault, "reload failed, the last good state is kept");
-                }
                 let left_out = match self.salvage(config, directory) {
                     Some(left_out) => texts(&left_out),
                     None => self.shown().left_out,
@@ -205,7 +197,17 @@ impl Publisher {
                 self.outcome_of(faults, left_out)
             }
         };
+        // First shown, then counted and logged: who sees the count finds the reason.
         *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = outcome.clone();
+        let result = if outcome.ok { "ok" } else { "failed" };
+        self.metrics.reloads.with_label_values(&[result]).inc();
+        if outcome.ok {
+            let left_out = outcome.left_out.len();
+            tracing::info!(revision = self.revision, left_out, "reloaded");
+        }
+        for fault in &outcome.faults {
+            tracing::error!(fault, "reload failed, the last good state is kept");
+        }
         outcome
     }
 

@@ -362,3 +362,31 @@ fn several_listeners_serve_alike() {
         assert_eq!(answer.status, 200, "{address}");
     }
 }
+
+/// K10: a configuration that is broken never holds up a revocation, whoever asks for the reload.
+#[test]
+fn a_broken_configuration_does_not_hold_up_a_revocation() {
+    for by_signal in [true, false] {
+        let upstream = Upstream::answering(200, CALLS);
+        let (kept, revoked) = (reader("kept"), reader("revoked"));
+        let config = Config::with_upstream(&upstream);
+        let gateway = Gateway::start(&config, &Directory::of([kept.clone(), revoked.clone()]));
+        gateway.reload_refused("gateway.yaml", "version: [1", "gateway.yaml:");
+        gateway.write_file("directory.yaml", &Directory::of([kept.clone()]).text());
+        if by_signal {
+            gateway.signal("HUP");
+        } else {
+            assert_eq!(gateway.admin("POST", "/admin/v1/reload").send().status, 422);
+        }
+        waiting::until("the end of the revoked key", || {
+            (gateway.get("/api/calls").bearer(&revoked).send().status == 401).then_some(())
+        });
+        assert_eq!(gateway.get("/api/calls").bearer(&kept).send().status, 200);
+        let status = gateway.admin("GET", "/admin/v1/status").send();
+        assert!(
+            status.text().contains("gateway.yaml:"),
+            "the fault is still told: {}",
+            status.text()
+        );
+    }
+}
