@@ -29,6 +29,7 @@ PAGE = ROOT / "docs" / "benchmarking.md"
 BEGIN, END = "<!-- end-to-end:begin -->", "<!-- end-to-end:end -->"
 SIZES = {"1 KB": 1_024, "10 KB": 10_240, "100 KB": 102_400, "1 MB": 1_048_576}
 GIGABYTE = 1 << 30
+QUIET = 0.1  # seconds of CPU time that others take in one, and nobody minds
 CONNECTIONS = 64
 BASELINE, GATEWAY = "plain Pingora proxy", "Colonnade, full job"
 
@@ -61,6 +62,8 @@ def arguments():
     parser.add_argument("--seconds", type=int, default=6, help="of one measurement (default: 6)")
     parser.add_argument("--rounds", type=int, default=3, help="taking turns (default: 3)")
     parser.add_argument("--keys", type=int, default=10_000, help="in the directory (default: 10000)")
+    parser.add_argument("--patience", type=int, default=0, metavar="SECONDS",
+                        help="longest wait for a quiet machine before a measurement (default: 0)")
     parser.add_argument("--no-memory", action="store_true", help="CPU time only")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/benchmarking.md")
     return parser.parse_args()
@@ -114,12 +117,23 @@ def measure_cpu(stand, options):
 
 def one_cpu(stand, proxy, count, options):
     script = wrk_script(stand.folder, f"/bench/{count}", options.keys)
+    wait_until_quiet(options.patience)
     load(stand, proxy, script, 1)
     started = proxy.cpu_seconds(), machine_seconds(), own_seconds(stand, proxy), time.monotonic()
     done = load(stand, proxy, script, options.seconds)
     ended = proxy.cpu_seconds(), machine_seconds(), own_seconds(stand, proxy), time.monotonic()
     spent, busy, own, took = (after - before for after, before in zip(ended, started))
     return spent / done["requests"] * 1e6, max(0.0, busy - own) / took
+
+
+def wait_until_quiet(seconds):
+    """Returns once others left the machine alone for a second, or when patience is at its end."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        before = machine_seconds()
+        time.sleep(1)
+        if machine_seconds() - before < QUIET:
+            return
 
 
 def own_seconds(stand, proxy):

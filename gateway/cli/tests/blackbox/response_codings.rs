@@ -73,7 +73,11 @@ fn bytes_of(hex: &str) -> Vec<u8> {
 }
 
 fn coded(coding: &str, body: &[u8]) -> Reply {
-    Reply::with_headers(200, &[("Content-Type", "application/json"), ("Content-Encoding", coding)], body)
+    Reply::with_headers(
+        200,
+        &[("Content-Type", "application/json"), ("Content-Encoding", coding)],
+        body,
+    )
 }
 
 /// C8: the four codings are undone, in any letter case and framing, and none is on what comes out.
@@ -88,7 +92,8 @@ fn a_coded_body_is_decoded_and_filtered() {
     bodies.push(("identity", LIST.into()));
     for (name, body) in &bodies {
         let chunked = crate::response_support::chunks(body.chunks(3));
-        let head = json_head(&format!("Content-Encoding: {name}\r\nTransfer-Encoding: chunked\r\n"));
+        let head =
+            json_head(&format!("Content-Encoding: {name}\r\nTransfer-Encoding: chunked\r\n"));
         let until_close = json_head(&format!("Content-Encoding: {name}\r\n"));
         for reply in [
             coded(name, body),
@@ -164,7 +169,11 @@ fn a_coding_that_lies_is_refused() {
         ("bytes behind zstd", &["zstd"], [&zstd(list)[..], b"c4n4ry"].concat()),
         ("nothing at all", &["gzip"], Vec::new()),
         ("gzip of nothing", &["gzip"], gzip(b"")),
-        ("zstd with a window beyond RFC 9659", &["zstd"], [b"\x28\xb5\x2f\xfd\x00\xff".as_slice(), &zstd(list)[6..]].concat()),
+        (
+            "zstd with a window beyond RFC 9659",
+            &["zstd"],
+            [b"\x28\xb5\x2f\xfd\x00\xff".as_slice(), &zstd(list)[6..]].concat(),
+        ),
         ("gzip of a fault", &["gzip"], gzip(&[list, b"c4n4ry"].concat())),
         ("br of a fault", &["br"], brotli(&[list, b"c4n4ry"].concat())),
     ] {
@@ -184,7 +193,8 @@ fn a_gzip_body_of_two_members_is_right_or_refused() {
         200 => assert_eq!(answer.text(), LIST_SHOWN),
         _ => assert_refused("two members", &answer),
     }
-    let answer = rig.of("/list", coded("gzip", &[gzip(LIST.as_bytes()), gzip(LIST.as_bytes())].concat()));
+    let answer =
+        rig.of("/list", coded("gzip", &[gzip(LIST.as_bytes()), gzip(LIST.as_bytes())].concat()));
     assert_refused("two documents", &answer);
 }
 
@@ -192,10 +202,15 @@ fn a_gzip_body_of_two_members_is_right_or_refused() {
 #[test]
 fn a_bomb_is_refused() {
     let rig = Rig::with(|config| config.section("bounds", "{ decoded_body: 1MiB }"));
-    let zeros = |open: &str, bytes: usize, close: &str| [open.as_bytes(), &vec![b'0'; bytes], close.as_bytes()].concat();
+    let zeros = |open: &str, bytes: usize, close: &str| {
+        [open.as_bytes(), &vec![b'0'; bytes], close.as_bytes()].concat()
+    };
     let hidden = |bytes: usize| zeros(r#"{"data":[],"x":""#, bytes, r#""}"#);
-    let bodies: Vec<(&str, Vec<u8>)> =
-        CODINGS.iter().filter(|(name, _)| *name != "br").map(|(name, encode)| (*name, encode(&hidden(64 << 20)))).collect();
+    let bodies: Vec<(&str, Vec<u8>)> = CODINGS
+        .iter()
+        .filter(|(name, _)| *name != "br")
+        .map(|(name, encode)| (*name, encode(&hidden(64 << 20))))
+        .collect();
     for (name, body) in bodies.into_iter().chain([("br", bytes_of(BOMB_BROTLI))]) {
         rig.still_good("before");
         let before = resident_kib(rig.gateway());

@@ -82,7 +82,11 @@ impl Http2 {
 
     /// Waits for the end of a stream, of whichever kind.
     pub(crate) fn answer(&mut self, stream: u32) -> Streamed {
-        while self.streams.get(&stream).is_none_or(|streamed| !streamed.is_ended && !streamed.is_reset) {
+        while self
+            .streams
+            .get(&stream)
+            .is_none_or(|streamed| !streamed.is_ended && !streamed.is_reset)
+        {
             self.frame();
         }
         self.streams[&stream].clone()

@@ -8,7 +8,9 @@ use std::net::Shutdown;
 
 use crate::response_h2::Http2;
 use crate::response_source::Source;
-use crate::response_support::{CANARY, Rig, Watching, assert_clean, assert_cut, assert_refused, chunks, json_head};
+use crate::response_support::{
+    CANARY, Rig, Watching, assert_clean, assert_cut, assert_refused, chunks, json_head,
+};
 use crate::support::answer::Ending;
 use crate::support::{Gate, Reply};
 
@@ -95,7 +97,11 @@ fn a_fault_behind_the_bound_cuts_the_answer() {
         assert_cut(what, &answer);
         assert_eq!(answer.header("transfer-encoding"), Some("chunked"), "{what}");
         let text = answer.text();
-        assert!(most(judged).starts_with(&text) && text.len() >= HOLD, "{what}: {} bytes", text.len());
+        assert!(
+            most(judged).starts_with(&text) && text.len() >= HOLD,
+            "{what}: {} bytes",
+            text.len()
+        );
         rig.still_good(what);
     }
 }
@@ -110,7 +116,8 @@ fn a_short_body_behind_the_bound_cuts_the_answer() {
         source.now_pieces(&[head.as_bytes(), body.as_bytes()], false);
         let rig = Rig::with(|config| config.upstream("calls", source.address()));
         assert_cut(what, &rig.get("/list"));
-        source.now_pieces(&[json_head("Content-Length: 11\r\n").as_bytes(), br#"{"data":[]}"#], true);
+        source
+            .now_pieces(&[json_head("Content-Length: 11\r\n").as_bytes(), br#"{"data":[]}"#], true);
     }
 }
 
@@ -118,20 +125,33 @@ fn a_short_body_behind_the_bound_cuts_the_answer() {
 #[test]
 fn a_whole_body_has_its_length_or_chunks() {
     let rig = Rig::new();
-    for (judged, framing) in [(HOLD / 2, "length"), (HOLD - 4, "length"), (3 * HOLD, "chunked"), (40 * HOLD, "chunked")] {
+    for (judged, framing) in
+        [(HOLD / 2, "length"), (HOLD - 4, "length"), (3 * HOLD, "chunked"), (40 * HOLD, "chunked")]
+    {
         let shown = format!("{}\"}}]}}", start(judged));
         let body = format!("{}\",\"x\":\"c4n4ry\"}}],\"y\":\"c4n4ry\"}}", start(judged));
         let pieces: Vec<&[u8]> = body.as_bytes().chunks(10_000).collect();
         for reply in [Reply::json(&body), Reply::chunked(&pieces), Reply::until_close(&body)] {
             let answer = rig.of("/list", reply);
             assert_eq!((answer.status, answer.ending), (200, Ending::Whole), "{judged}");
-            assert!(answer.text() == shown, "{judged}: {} bytes instead of {}", answer.body.len(), shown.len());
+            assert!(
+                answer.text() == shown,
+                "{judged}: {} bytes instead of {}",
+                answer.body.len(),
+                shown.len()
+            );
             let length = answer.header("content-length").map(str::to_owned);
             let coding = answer.header("transfer-encoding");
             match framing {
-                "length" => assert_eq!((length, coding), (Some(shown.len().to_string()), None), "{judged}"),
+                "length" => {
+                    assert_eq!((length, coding), (Some(shown.len().to_string()), None), "{judged}")
+                }
                 // Of a body that came at once the end may have been seen before the head was sent.
-                _ => assert!(length.is_none() && coding == Some("chunked"), "{judged}: {:?}", answer.headers),
+                _ => assert!(
+                    length.is_none() && coding == Some("chunked"),
+                    "{judged}: {:?}",
+                    answer.headers
+                ),
             }
         }
     }
@@ -142,8 +162,15 @@ fn a_whole_body_has_its_length_or_chunks() {
 fn hidden_bytes_do_not_count_as_held() {
     let rig = Rig::new();
     let hidden = CANARY.repeat(2_000_000 / CANARY.len());
-    let body = format!(r#"{{"data":[{{"call_id":"c","x":"{hidden}"}},{{"x":"{hidden}","call_id":"d"}}]}}"#);
-    rig.shows("4 MB hidden", "/list", Reply::json(&body), r#"{"data":[{"call_id":"c"},{"call_id":"d"}]}"#);
+    let body = format!(
+        r#"{{"data":[{{"call_id":"c","x":"{hidden}"}},{{"x":"{hidden}","call_id":"d"}}]}}"#
+    );
+    rig.shows(
+        "4 MB hidden",
+        "/list",
+        Reply::json(&body),
+        r#"{"data":[{"call_id":"c"},{"call_id":"d"}]}"#,
+    );
     let wrong = format!("{}]", &body[..body.len() - 1]);
     rig.refuses("and a fault behind it", "/list", Reply::json(wrong));
 }
@@ -155,7 +182,11 @@ fn a_cut_on_an_unfiltered_route_is_a_cut() {
     let body = r#"{"data":[{"call_id":"one"}]}"#;
     for (what, wire) in [
         ("length", json_head(&format!("Content-Length: {}\r\n", body.len() + 1)) + body),
-        ("chunked", json_head("Transfer-Encoding: chunked\r\n") + &format!("{:x}\r\n{body}\r\n", body.len())),
+        (
+            "chunked",
+            json_head("Transfer-Encoding: chunked\r\n")
+                + &format!("{:x}\r\n{body}\r\n", body.len()),
+        ),
         ("within a chunk", json_head("Transfer-Encoding: chunked\r\n") + &format!("40\r\n{body}")),
     ] {
         let answer = rig.of("/plain", Reply::raw(wire).then_close());
@@ -168,7 +199,9 @@ fn a_cut_on_an_unfiltered_route_is_a_cut() {
 /// C7: over HTTP/2 a cut is a reset stream, never its end; up to the bound a clean 502.
 #[test]
 fn a_cut_over_http2_is_a_reset() {
-    let rig = Rig::with(|config| config.section("listeners", "\n  - { address: 127.0.0.1:0, h2c: true }"));
+    let rig = Rig::with(|config| {
+        config.section("listeners", "\n  - { address: 127.0.0.1:0, h2c: true }")
+    });
     let head = json_head("Transfer-Encoding: chunked\r\n");
     let mut client = Http2::open(rig.gateway().address());
     for (what, bytes, ends) in faults() {
@@ -191,13 +224,19 @@ fn a_cut_over_http2_is_a_reset() {
                 assert!(most(judged).as_bytes().starts_with(&answer.body), "{what}");
             } else {
                 assert!(answer.is_ended && !answer.is_reset, "{what}: {answer:?}");
-                assert!(String::from_utf8_lossy(&answer.body).contains("response_not_filterable"), "{what}: {answer:?}");
+                assert!(
+                    String::from_utf8_lossy(&answer.body).contains("response_not_filterable"),
+                    "{what}: {answer:?}"
+                );
             }
         }
         rig.upstream.now_replies(Reply::json(r#"{"data":[{"call_id":"c","x":"c4n4ry"}]}"#));
         let stream = client.get("/list", &rig.key.text);
         let answer = client.answer(stream);
-        assert_eq!(answer.body, br#"{"data":[{"call_id":"c"}]}"#, "the same connection after {what}");
+        assert_eq!(
+            answer.body, br#"{"data":[{"call_id":"c"}]}"#,
+            "the same connection after {what}"
+        );
         assert!(answer.is_ended && !answer.is_reset, "after {what}");
     }
 }

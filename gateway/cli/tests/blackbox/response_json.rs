@@ -10,30 +10,122 @@ use crate::support::Reply;
 fn kept_bytes_are_the_upstreams_and_hidden_ones_are_gone() {
     let rig = Rig::new();
     for (what, body, shown) in [
-        ("a hidden column", r#"{"data":[{"call_id":"c","phone_number":"K"}]}"#, r#"{"data":[{"call_id":"c"}]}"#),
-        ("at the start", r#"{"data":[{"phone_number":"K","call_id":"c"}]}"#, r#"{"data":[{"call_id":"c"}]}"#),
+        (
+            "a hidden column",
+            r#"{"data":[{"call_id":"c","phone_number":"K"}]}"#,
+            r#"{"data":[{"call_id":"c"}]}"#,
+        ),
+        (
+            "at the start",
+            r#"{"data":[{"phone_number":"K","call_id":"c"}]}"#,
+            r#"{"data":[{"call_id":"c"}]}"#,
+        ),
         ("alone", r#"{"data":[{"phone_number":"K"}]}"#, r#"{"data":[{}]}"#),
-        ("in the catalogue and not shown", r#"{"data":[{"email":"K","call_id":"c"}]}"#, r#"{"data":[{"call_id":"c"}]}"#),
-        ("rows keep number and order", r#"{"data":[{"x":"K"},{"call_id":"b"},{"x":"K"},{"call_id":"a"}]}"#, r#"{"data":[{},{"call_id":"b"},{},{"call_id":"a"}]}"#),
-        ("an escaped hidden name", r#"{"data":[{"phone\u005fnumber":"K","em\u0061il":"K","call_id":"c"}]}"#, r#"{"data":[{"call_id":"c"}]}"#),
-        ("an escaped shown name", r#"{"data":[{"\u0063\u0061ll_id":"c","x":"K"}]}"#, r#"{"data":[{"\u0063\u0061ll_id":"c"}]}"#),
-        ("an escaped envelope", r#"{"d\u0061ta":[{"call_id":"c","x":"K"}],"\u0064":"K"}"#, r#"{"d\u0061ta":[{"call_id":"c"}]}"#),
-        ("doubled names", r#"{"data":[{"email":"K","call_id":"a","email":"K","call_id":"b","em\u0061il":"K"}]}"#, r#"{"data":[{"call_id":"a","call_id":"b"}]}"#),
-        ("rows that come twice", r#"{"data":[{"call_id":"a","x":"K"}],"data":[{"call_id":"b","x":"K"}]}"#, r#"{"data":[{"call_id":"a"}],"data":[{"call_id":"b"}]}"#),
-        ("look-alikes", "{\"data\":[{\"Call_Id\":\"K\",\"call_id \":\"K\",\" call_id\":\"K\",\"call_id\\u0000\":\"K\",\"__proto__\":{\"call_id\":\"K\"},\"\":\"K\",\"call.id\":\"K\",\"cal\u{142}_id\":\"K\",\"call_id\\n\":\"K\"}]}", r#"{"data":[{}]}"#),
-        ("a dotted name is no path", r#"{"data":[{"customer.name":"K","call_id":"c"}]}"#, r#"{"data":[{"call_id":"c"}]}"#),
-        ("numbers as written", r#"{"data":[{"n":1.0},{"n":-0},{"n":1E5},{"n":0.1000},{"n":9007199254740993},{"n":18446744073709551616},{"n":123456789012345678901234567890.5},{"n":1e400},{"n":-0.0},{"n":1e-400},{"n":1E+2}]}"#, r#"{"data":[{"n":1.0},{"n":-0},{"n":1E5},{"n":0.1000},{"n":9007199254740993},{"n":18446744073709551616},{"n":123456789012345678901234567890.5},{"n":1e400},{"n":-0.0},{"n":1e-400},{"n":1E+2}]}"#),
-        ("escapes as written", r#"{"data":[{"note":"\u0000\b\f\n\r\t\"\\\/\u2028\ud83d\ude00\u00E9"}]}"#, r#"{"data":[{"note":"\u0000\b\f\n\r\t\"\\\/\u2028\ud83d\ude00\u00E9"}]}"#),
-        ("text as written", "{\"data\":[{\"note\":\"Zo\u{eb} \u{65e5}\u{672c} \u{1f4de} \u{202e} \u{feff} </script>\"}]}", "{\"data\":[{\"note\":\"Zo\u{eb} \u{65e5}\u{672c} \u{1f4de} \u{202e} \u{feff} </script>\"}]}"),
-        ("times as written", r#"{"data":[{"note":"2026-08-04T13:05:00.42763Z"},{"note":"2026-08-04T13:05:00.5Z"}]}"#, r#"{"data":[{"note":"2026-08-04T13:05:00.42763Z"},{"note":"2026-08-04T13:05:00.5Z"}]}"#),
-        ("literals", r#"{"data":[{"n":true},{"n":false},{"n":null},{"n":""}]}"#, r#"{"data":[{"n":true},{"n":false},{"n":null},{"n":""}]}"#),
-        ("an empty page", r#"{"data":[],"pagination":{"limit":100,"offset":0,"has_more":false}}"#, r#"{"data":[],"pagination":{"limit":100,"offset":0,"has_more":false}}"#),
-        ("the envelope's hidden members", r#"{"phone_number":"K","data":[],"total":"K","meta":{"cursor":"K","team_id":7,"more":{"team_id":"K"}}}"#, r#"{"data":[],"meta":{"team_id":7}}"#),
-        ("an envelope that loses all", r#"{"data":[],"meta":{"cursor":"K"}}"#, r#"{"data":[],"meta":{}}"#),
-        ("brackets within a hidden string", r#"{"data":[{"x":"K]}\"],{[\\","call_id":"c"}]}"#, r#"{"data":[{"call_id":"c"}]}"#),
-        ("a hidden string that ends in a backslash", r#"{"data":[{"x":"K\\","call_id":"c","y":"\\\"K"}]}"#, r#"{"data":[{"call_id":"c"}]}"#),
-        ("a hidden tree", r#"{"data":[{"x":{"call_id":"K","a":[{"call_id":"K"},[],{}],"}":"]"},"call_id":"c"}]}"#, r#"{"data":[{"call_id":"c"}]}"#),
-        ("rows by name within a row", r#"{"data":[{"call_id":"c","data":[{"call_id":"K"}]}]}"#, r#"{"data":[{"call_id":"c"}]}"#),
+        (
+            "in the catalogue and not shown",
+            r#"{"data":[{"email":"K","call_id":"c"}]}"#,
+            r#"{"data":[{"call_id":"c"}]}"#,
+        ),
+        (
+            "rows keep number and order",
+            r#"{"data":[{"x":"K"},{"call_id":"b"},{"x":"K"},{"call_id":"a"}]}"#,
+            r#"{"data":[{},{"call_id":"b"},{},{"call_id":"a"}]}"#,
+        ),
+        (
+            "an escaped hidden name",
+            r#"{"data":[{"phone\u005fnumber":"K","em\u0061il":"K","call_id":"c"}]}"#,
+            r#"{"data":[{"call_id":"c"}]}"#,
+        ),
+        (
+            "an escaped shown name",
+            r#"{"data":[{"\u0063\u0061ll_id":"c","x":"K"}]}"#,
+            r#"{"data":[{"\u0063\u0061ll_id":"c"}]}"#,
+        ),
+        (
+            "an escaped envelope",
+            r#"{"d\u0061ta":[{"call_id":"c","x":"K"}],"\u0064":"K"}"#,
+            r#"{"d\u0061ta":[{"call_id":"c"}]}"#,
+        ),
+        (
+            "doubled names",
+            r#"{"data":[{"email":"K","call_id":"a","email":"K","call_id":"b","em\u0061il":"K"}]}"#,
+            r#"{"data":[{"call_id":"a","call_id":"b"}]}"#,
+        ),
+        (
+            "rows that come twice",
+            r#"{"data":[{"call_id":"a","x":"K"}],"data":[{"call_id":"b","x":"K"}]}"#,
+            r#"{"data":[{"call_id":"a"}],"data":[{"call_id":"b"}]}"#,
+        ),
+        (
+            "look-alikes",
+            "{\"data\":[{\"Call_Id\":\"K\",\"call_id \":\"K\",\" call_id\":\"K\",\"call_id\\u0000\":\"K\",\"__proto__\":{\"call_id\":\"K\"},\"\":\"K\",\"call.id\":\"K\",\"cal\u{142}_id\":\"K\",\"call_id\\n\":\"K\"}]}",
+            r#"{"data":[{}]}"#,
+        ),
+        (
+            "a dotted name is no path",
+            r#"{"data":[{"customer.name":"K","call_id":"c"}]}"#,
+            r#"{"data":[{"call_id":"c"}]}"#,
+        ),
+        (
+            "numbers as written",
+            r#"{"data":[{"n":1.0},{"n":-0},{"n":1E5},{"n":0.1000},{"n":9007199254740993},{"n":18446744073709551616},{"n":123456789012345678901234567890.5},{"n":1e400},{"n":-0.0},{"n":1e-400},{"n":1E+2}]}"#,
+            r#"{"data":[{"n":1.0},{"n":-0},{"n":1E5},{"n":0.1000},{"n":9007199254740993},{"n":18446744073709551616},{"n":123456789012345678901234567890.5},{"n":1e400},{"n":-0.0},{"n":1e-400},{"n":1E+2}]}"#,
+        ),
+        (
+            "escapes as written",
+            r#"{"data":[{"note":"\u0000\b\f\n\r\t\"\\\/\u2028\ud83d\ude00\u00E9"}]}"#,
+            r#"{"data":[{"note":"\u0000\b\f\n\r\t\"\\\/\u2028\ud83d\ude00\u00E9"}]}"#,
+        ),
+        (
+            "text as written",
+            "{\"data\":[{\"note\":\"Zo\u{eb} \u{65e5}\u{672c} \u{1f4de} \u{202e} \u{feff} </script>\"}]}",
+            "{\"data\":[{\"note\":\"Zo\u{eb} \u{65e5}\u{672c} \u{1f4de} \u{202e} \u{feff} </script>\"}]}",
+        ),
+        (
+            "times as written",
+            r#"{"data":[{"note":"2026-08-04T13:05:00.42763Z"},{"note":"2026-08-04T13:05:00.5Z"}]}"#,
+            r#"{"data":[{"note":"2026-08-04T13:05:00.42763Z"},{"note":"2026-08-04T13:05:00.5Z"}]}"#,
+        ),
+        (
+            "literals",
+            r#"{"data":[{"n":true},{"n":false},{"n":null},{"n":""}]}"#,
+            r#"{"data":[{"n":true},{"n":false},{"n":null},{"n":""}]}"#,
+        ),
+        (
+            "an empty page",
+            r#"{"data":[],"pagination":{"limit":100,"offset":0,"has_more":false}}"#,
+            r#"{"data":[],"pagination":{"limit":100,"offset":0,"has_more":false}}"#,
+        ),
+        (
+            "the envelope's hidden members",
+            r#"{"phone_number":"K","data":[],"total":"K","meta":{"cursor":"K","team_id":7,"more":{"team_id":"K"}}}"#,
+            r#"{"data":[],"meta":{"team_id":7}}"#,
+        ),
+        (
+            "an envelope that loses all",
+            r#"{"data":[],"meta":{"cursor":"K"}}"#,
+            r#"{"data":[],"meta":{}}"#,
+        ),
+        (
+            "brackets within a hidden string",
+            r#"{"data":[{"x":"K]}\"],{[\\","call_id":"c"}]}"#,
+            r#"{"data":[{"call_id":"c"}]}"#,
+        ),
+        (
+            "a hidden string that ends in a backslash",
+            r#"{"data":[{"x":"K\\","call_id":"c","y":"\\\"K"}]}"#,
+            r#"{"data":[{"call_id":"c"}]}"#,
+        ),
+        (
+            "a hidden tree",
+            r#"{"data":[{"x":{"call_id":"K","a":[{"call_id":"K"},[],{}],"}":"]"},"call_id":"c"}]}"#,
+            r#"{"data":[{"call_id":"c"}]}"#,
+        ),
+        (
+            "rows by name within a row",
+            r#"{"data":[{"call_id":"c","data":[{"call_id":"K"}]}]}"#,
+            r#"{"data":[{"call_id":"c"}]}"#,
+        ),
     ] {
         let body = body.replace('K', "c4n4ry");
         rig.shows(what, "/list", Reply::json(body), shown);
@@ -52,7 +144,8 @@ fn the_inside_of_a_hidden_value_is_nobodys_business() {
         ("deep, and within the bound", b"[[[[[[[[\"c4n4ry\"]]]]]]]]"),
         ("a long text", &[&b"\""[..], &b"c4n4ry".repeat(30_000), b"\""].concat()),
     ] {
-        let body = [b"{\"data\":[{\"x\":", inside, b",\"call_id\":\"c\"}],\"y\":", inside, b"}"].concat();
+        let body =
+            [b"{\"data\":[{\"x\":", inside, b",\"call_id\":\"c\"}],\"y\":", inside, b"}"].concat();
         rig.shows(what, "/list", Reply::json(body), r#"{"data":[{"call_id":"c"}]}"#);
     }
 }
@@ -63,7 +156,12 @@ fn white_space_changes_nothing() {
     let rig = Rig::new();
     let body = " \r\n\t{ \"x\" : \"c4n4ry\" , \"data\" :\n[ { \"call_id\"\t: \"c\" , \"y\" : [ \"c4n4ry\" ] } ,\r {\"z\":\"c4n4ry\"}]\n}\r\n ";
     let answer = rig.of("/list", Reply::json(body));
-    assert_eq!(answer.json(), serde_json::json!({ "data": [{ "call_id": "c" }, {}] }), "{}", answer.text());
+    assert_eq!(
+        answer.json(),
+        serde_json::json!({ "data": [{ "call_id": "c" }, {}] }),
+        "{}",
+        answer.text()
+    );
 }
 
 /// C7: bodies that are not understood, and what they hide.
@@ -71,8 +169,10 @@ fn white_space_changes_nothing() {
 fn what_is_not_json_in_utf8_is_refused() {
     let rig = Rig::new();
     let mark = b"\xef\xbb\xbf".as_slice();
-    let utf16 = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
-    let utf16be = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_be_bytes).collect() };
+    let utf16 =
+        |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+    let utf16be =
+        |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_be_bytes).collect() };
     for (what, body) in [
         ("a byte order mark", [mark, LIST.as_bytes()].concat()),
         ("UTF-16, little end first", utf16(LIST)),
@@ -162,7 +262,12 @@ fn one_wrong_byte_refuses_the_whole() {
         b"\"blob\":{\"a\":1]",
         b"\"blob\":{\"a\"}",
     ] {
-        let body = [b"{\"data\":[{\"call_id\":\"one\"},{", wrong, b"},{\"call_id\":\"three\",\"y\":\"c4n4ry\"}]}"].concat();
+        let body = [
+            b"{\"data\":[{\"call_id\":\"one\"},{",
+            wrong,
+            b"},{\"call_id\":\"three\",\"y\":\"c4n4ry\"}]}",
+        ]
+        .concat();
         let what = String::from_utf8_lossy(wrong).into_owned();
         rig.refuses(&what, "/list", Reply::json(body));
     }
@@ -224,12 +329,21 @@ fn nesting_is_bounded() {
     let rig = Rig::with(|config| config.section("bounds", "{ depth: 32 }"));
     // The document, the rows and the row are three levels of it.
     let nested = |name: &str, levels: usize| {
-        format!(r#"{{"data":[{{"call_id":"c","{name}":{}{}}}]}}"#, "[".repeat(levels), "]".repeat(levels))
+        format!(
+            r#"{{"data":[{{"call_id":"c","{name}":{}{}}}]}}"#,
+            "[".repeat(levels),
+            "]".repeat(levels)
+        )
     };
     let kept = nested("blob", 29);
     rig.shows("at the bound", "/list", Reply::json(&kept), &kept);
     rig.refuses("one beyond", "/list", Reply::json(nested("blob", 30)));
-    rig.shows("hidden, at the bound", "/list", Reply::json(nested("x", 29)), r#"{"data":[{"call_id":"c"}]}"#);
+    rig.shows(
+        "hidden, at the bound",
+        "/list",
+        Reply::json(nested("x", 29)),
+        r#"{"data":[{"call_id":"c"}]}"#,
+    );
     for levels in [30, 100, 20_000, 500_000] {
         rig.refuses("kept", "/list", Reply::json(nested("blob", levels)));
         rig.refuses("hidden", "/list", Reply::json(nested("x", levels)));
@@ -243,8 +357,16 @@ fn nesting_is_bounded() {
 fn long_values_and_wide_rows() {
     let rig = Rig::with(|config| config.section("bounds", "{ hold: 4MiB }"));
     let long = "x\u{e9}".repeat(60_000);
-    let body = format!(r#"{{"data":[{{"call_id":"c","note":"{long}","x":"{}"}}]}}"#, "c4n4ry".repeat(20_000));
-    rig.shows("a long value", "/list", Reply::json(body), format!(r#"{{"data":[{{"call_id":"c","note":"{long}"}}]}}"#));
+    let body = format!(
+        r#"{{"data":[{{"call_id":"c","note":"{long}","x":"{}"}}]}}"#,
+        "c4n4ry".repeat(20_000)
+    );
+    rig.shows(
+        "a long value",
+        "/list",
+        Reply::json(body),
+        format!(r#"{{"data":[{{"call_id":"c","note":"{long}"}}]}}"#),
+    );
     let columns: String = (0..5_000).map(|n| format!(r#""k{n:05}":"c4n4ry","#)).collect();
     let body = format!(r#"{{"data":[{{{columns}"call_id":"c"}}]}}"#);
     rig.shows("a wide row", "/list", Reply::json(body), r#"{"data":[{"call_id":"c"}]}"#);

@@ -22,9 +22,14 @@ fn status_kib(gateway: &Gateway, name: &str) -> usize {
 
 /// Row `number` as an upstream sends it, and as it is shown.
 fn row(number: usize) -> [String; 2] {
-    let shown = format!(r#"{{"call_id":"call_{number}","note":"Zo\u00eb's {number}th call","n":{number}.50"#);
-    let hidden = format!(r#","phone_number":"c4n4ry-{number}","raw":{{"call_id":"c4n4ry","of":["c4n4ry",{number}]}}"#);
-    let customer = [r#","customer":{"email":"c4n4ry","name":"Ann"}}"#, r#","customer":{"name":"Ann"}}"#];
+    let shown = format!(
+        r#"{{"call_id":"call_{number}","note":"Zo\u00eb's {number}th call","n":{number}.50"#
+    );
+    let hidden = format!(
+        r#","phone_number":"c4n4ry-{number}","raw":{{"call_id":"c4n4ry","of":["c4n4ry",{number}]}}"#
+    );
+    let customer =
+        [r#","customer":{"email":"c4n4ry","name":"Ann"}}"#, r#","customer":{"name":"Ann"}}"#];
     [format!("{shown}{hidden}{}", customer[0]), format!("{shown}{}", customer[1])]
 }
 
@@ -132,8 +137,11 @@ fn sixty_four_pages_at_a_time() {
             .map(|client| {
                 scope.spawn(move || {
                     let answer = address.get("/list").bearer(key).send();
-                    let good = answer.status == 200 && answer.ending == Ending::Whole && answer.text() == *shown;
-                    (!good).then(|| format!("{client}: {} {} bytes", answer.status, answer.body.len()))
+                    let good = answer.status == 200
+                        && answer.ending == Ending::Whole
+                        && answer.text() == *shown;
+                    (!good)
+                        .then(|| format!("{client}: {} {} bytes", answer.status, answer.body.len()))
                 })
             })
             .collect();

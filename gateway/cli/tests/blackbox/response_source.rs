@@ -5,7 +5,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,8 +19,6 @@ type Play = dyn Fn(&mut TcpStream) -> std::io::Result<bool> + Send + Sync;
 struct State {
     play: Mutex<Arc<Play>>,
     stop: AtomicBool,
-    requests: AtomicUsize,
-    connections: AtomicUsize,
 }
 
 /// A listening upstream; it stops listening with the value.
@@ -30,22 +28,19 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    pub(crate) fn playing(play: impl Fn(&mut TcpStream) -> std::io::Result<bool> + Send + Sync + 'static) -> Source {
+    pub(crate) fn playing(
+        play: impl Fn(&mut TcpStream) -> std::io::Result<bool> + Send + Sync + 'static,
+    ) -> Source {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(State {
-            play: Mutex::new(Arc::new(play)),
-            stop: AtomicBool::new(false),
-            requests: AtomicUsize::new(0),
-            connections: AtomicUsize::new(0),
-        });
+        let state =
+            Arc::new(State { play: Mutex::new(Arc::new(play)), stop: AtomicBool::new(false) });
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 if shared.stop.load(Ordering::SeqCst) {
                     return;
                 }
-                shared.connections.fetch_add(1, Ordering::SeqCst);
                 let state = Arc::clone(&shared);
                 std::thread::spawn(move || serve(stream, &state));
             }
@@ -60,7 +55,10 @@ impl Source {
         source
     }
 
-    pub(crate) fn now_plays(&self, play: impl Fn(&mut TcpStream) -> std::io::Result<bool> + Send + Sync + 'static) {
+    pub(crate) fn now_plays(
+        &self,
+        play: impl Fn(&mut TcpStream) -> std::io::Result<bool> + Send + Sync + 'static,
+    ) {
         *self.state.play.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(play);
     }
 
@@ -81,14 +79,6 @@ impl Source {
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
-
-    pub(crate) fn requests_seen(&self) -> usize {
-        self.state.requests.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn connections_seen(&self) -> usize {
-        self.state.connections.load(Ordering::SeqCst)
-    }
 }
 
 impl Drop for Source {
@@ -108,7 +98,6 @@ fn serve(mut stream: TcpStream, state: &State) {
             continue;
         }
         head.clear();
-        state.requests.fetch_add(1, Ordering::SeqCst);
         let play = Arc::clone(&state.play.lock().unwrap_or_else(PoisonError::into_inner));
         if !play(&mut stream).unwrap_or(false) {
             return;

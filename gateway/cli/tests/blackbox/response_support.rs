@@ -20,7 +20,8 @@ pub(crate) const CANARY: &str = "c4n4ry";
 pub(crate) const LIST: &str = r#"{"trace":"c4n4ry","data":[{"call_id":"one","phone_number":"c4n4ry"},{"email":"c4n4ry","call_id":"two"}],"pagination":{"has_more":false}}"#;
 
 /// What is shown of [`LIST`].
-pub(crate) const LIST_SHOWN: &str = r#"{"data":[{"call_id":"one"},{"call_id":"two"}],"pagination":{"has_more":false}}"#;
+pub(crate) const LIST_SHOWN: &str =
+    r#"{"data":[{"call_id":"one"},{"call_id":"two"}],"pagination":{"has_more":false}}"#;
 
 /// One shape a route, the same columns on most of them.
 pub(crate) const RESOURCES: &str = r#"
@@ -94,7 +95,8 @@ impl Rig {
 
     /// The log is as loud as it gets: what peers sent must not be in it at any level.
     pub(crate) fn on(upstream: Upstream, config: &Config) -> Rig {
-        let launch = Launch::files(&config.text(), &directory().text()).variable("COLONNADE_LOG", "trace");
+        let launch =
+            Launch::files(&config.text(), &directory().text()).variable("COLONNADE_LOG", "trace");
         let mut gateway = launch.start();
         gateway.keep_secret(&directory());
         Rig { upstream, key: key(), gateway: Some(gateway), kept: RefCell::new(None) }
@@ -110,9 +112,12 @@ impl Rig {
     }
 
     pub(crate) fn ask(&self, method: &str, target: &str) -> Answer {
-        let mut connection = self.kept.borrow_mut().take().unwrap_or_else(|| self.gateway().connect());
-        let answer = self.gateway().request(method, target).bearer(&self.key).send_on(&mut connection);
-        let goes_on = matches!(answer.ending, Ending::Whole) && answer.header("connection") != Some("close");
+        let mut connection =
+            self.kept.borrow_mut().take().unwrap_or_else(|| self.gateway().connect());
+        let answer =
+            self.gateway().request(method, target).bearer(&self.key).send_on(&mut connection);
+        let goes_on =
+            matches!(answer.ending, Ending::Whole) && answer.header("connection") != Some("close");
         if goes_on {
             *self.kept.borrow_mut() = Some(connection);
         }
@@ -153,7 +158,11 @@ impl Rig {
         let told = String::from_utf8_lossy(expected);
         assert_eq!(answer.text(), told, "{what}");
         assert_eq!(answer.body, expected, "{what}");
-        assert_eq!(answer.header("content-length"), Some(expected.len().to_string().as_str()), "{what}");
+        assert_eq!(
+            answer.header("content-length"),
+            Some(expected.len().to_string().as_str()),
+            "{what}"
+        );
     }
 }
 
@@ -186,7 +195,12 @@ pub(crate) fn assert_clean(what: &str, answer: &Answer) {
 
 /// A clean 502 in the gateway's own words, whole and framed.
 pub(crate) fn assert_refused(what: &str, answer: &Answer) {
-    assert_eq!(answer.verdict(), refusal(502, "response_not_filterable"), "{what}: {}", answer.text());
+    assert_eq!(
+        answer.verdict(),
+        refusal(502, "response_not_filterable"),
+        "{what}: {}",
+        answer.text()
+    );
     assert_own_words(what, answer);
 }
 
@@ -205,7 +219,12 @@ pub(crate) fn assert_own_words(what: &str, answer: &Answer) {
 
 /// An answer that a client's library must see as broken off.
 pub(crate) fn assert_cut(what: &str, answer: &Answer) {
-    assert_eq!((answer.status, answer.ending), (200, Ending::Cut), "{what}: {} bytes", answer.body.len());
+    assert_eq!(
+        (answer.status, answer.ending),
+        (200, Ending::Cut),
+        "{what}: {} bytes",
+        answer.body.len()
+    );
     assert_clean(what, answer);
 }
 
@@ -256,7 +275,8 @@ impl Watching {
         answer.ending = Ending::Cut;
         let mut rest = &self.seen[end..];
         while let Some(at) = rest.windows(2).position(|two| two == b"\r\n") {
-            let size = usize::from_str_radix(&String::from_utf8_lossy(&rest[..at]), 16).expect("a chunk's size");
+            let size = usize::from_str_radix(&String::from_utf8_lossy(&rest[..at]), 16)
+                .expect("a chunk's size");
             rest = &rest[at + 2..];
             answer.body.extend(&rest[..size.min(rest.len())]);
             if size == 0 {

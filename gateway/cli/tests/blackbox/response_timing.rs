@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::response_source::Source;
 use crate::response_support::{
-    LIST, LIST_SHOWN, Rig, Watching, assert_cut, assert_own_words, assert_refused, chunks, config, json_head,
+    LIST, LIST_SHOWN, Rig, Watching, assert_cut, assert_own_words, assert_refused, chunks, config,
+    json_head,
 };
 use crate::support::answer::refusal;
 use crate::support::{Gate, Reply, Upstream};
@@ -62,7 +63,11 @@ fn silence_is_504() {
         ("behind the head", head.clone()),
         ("in the body", head.clone() + &LIST[..30]),
         ("before the last byte", head.clone() + &LIST[..LIST.len() - 1]),
-        ("before the last chunk", json_head("Transfer-Encoding: chunked\r\n") + &format!("{:x}\r\n{LIST}\r\n", LIST.len())),
+        (
+            "before the last chunk",
+            json_head("Transfer-Encoding: chunked\r\n")
+                + &format!("{:x}\r\n{LIST}\r\n", LIST.len()),
+        ),
         ("where only the end is missing", json_head("") + LIST),
     ] {
         let gate = Gate::new();
@@ -90,7 +95,14 @@ fn an_answer_without_end_meets_the_total() {
         ("a hidden value", without_end(json_head("") + r#"{"x":""#, b"c4n4ry", pause)),
         ("chunks", without_end(chunked.clone() + "c\r\n{\"data\":[{}]\r\n", b"1\r\n \r\n", pause)),
         ("the size of a chunk", without_end(chunked.clone(), b"0", pause)),
-        ("trailers", without_end(chunked + "2c\r\n{\"data\":[{\"call_id\":\"one\"},{\"call_id\":\"t\"}]}\r\n0\r\n", b"X: c4n4ry\r\n", pause)),
+        (
+            "trailers",
+            without_end(
+                chunked + "2c\r\n{\"data\":[{\"call_id\":\"one\"},{\"call_id\":\"t\"}]}\r\n0\r\n",
+                b"X: c4n4ry\r\n",
+                pause,
+            ),
+        ),
     ] {
         let rig = slow(&source, "first_byte: 2s, idle: 2s, total: 600ms");
         let began = Instant::now();
@@ -140,7 +152,8 @@ fn a_slow_answer_within_its_time_is_whole() {
 #[test]
 fn a_reset_is_502_or_a_cut() {
     let half = json_head(&format!("Content-Length: {}\r\n", LIST.len())) + &LIST[..40];
-    let unended = json_head("Transfer-Encoding: chunked\r\n") + &format!("{:x}\r\n{LIST}\r\n", LIST.len());
+    let unended =
+        json_head("Transfer-Encoding: chunked\r\n") + &format!("{:x}\r\n{LIST}\r\n", LIST.len());
     for (what, bytes) in [
         ("before the answer", Vec::new()),
         ("in the head", b"HTTP/1.1 200 OK\r\nX-A: c4n4ry".to_vec()),
@@ -174,7 +187,10 @@ fn a_reset_is_502_or_a_cut() {
 fn a_head_without_end_is_refused_at_once() {
     for (what, source) in [
         ("lines", without_end("HTTP/1.1 200 OK\r\n", b"X-A: c4n4ry\r\n", Duration::ZERO)),
-        ("a line", without_end("HTTP/1.1 200 OK\r\nX-A: ", b"c4n4ry-c4n4ry-c4n4ry", Duration::ZERO)),
+        (
+            "a line",
+            without_end("HTTP/1.1 200 OK\r\nX-A: ", b"c4n4ry-c4n4ry-c4n4ry", Duration::ZERO),
+        ),
         ("a status line", without_end("HTTP/1.1 200 ", b"c4n4ry-c4n4ry-c4n4ry", Duration::ZERO)),
     ] {
         let rig = slow(&source, "first_byte: 15s, idle: 15s, total: 15s");
@@ -202,8 +218,11 @@ fn a_row_without_end_is_refused_where_rows_are_judged() {
     let directory = crate::response_support::directory().acme("teams", [101]);
     let gateway = crate::support::Gateway::start(&config, &directory);
     let key = crate::response_support::key();
-    let row = |size: usize| format!(r#"{{"call_id":"c","team_id":101,"note":"{}"}}"#, "a".repeat(size));
-    for (what, size, good) in [("within", 60_000, true), ("beyond", 66_000, false), ("far beyond", 3_000_000, false)] {
+    let row =
+        |size: usize| format!(r#"{{"call_id":"c","team_id":101,"note":"{}"}}"#, "a".repeat(size));
+    for (what, size, good) in
+        [("within", 60_000, true), ("beyond", 66_000, false), ("far beyond", 3_000_000, false)]
+    {
         let body = format!(r#"{{"data":[{}]}}"#, row(size));
         upstream.now_replies(Reply::json(&body));
         let answer = gateway.get("/list").bearer(&key).send();
