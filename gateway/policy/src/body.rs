@@ -38,6 +38,8 @@ pub enum UnfilterableHead {
     Type,
     #[error("a part of a representation")]
     Partial,
+    #[error("a transfer coding other than chunked")]
+    TransferCoding,
 }
 
 impl UnfilterableHead {
@@ -47,6 +49,7 @@ impl UnfilterableHead {
             UnfilterableHead::Status => "status",
             UnfilterableHead::Type => "content_type",
             UnfilterableHead::Partial => "partial",
+            UnfilterableHead::TransferCoding => "transfer_coding",
         }
     }
 }
@@ -60,7 +63,15 @@ pub fn plan_body(admission: &Admission, method: &Method, facts: &ResponseFacts<'
     }
     // Beyond 599 as well: what no RFC defines is no success.
     if status.as_u16() >= 400 {
-        return if grant.route().errors_pass { BodyPlan::Pass } else { BodyPlan::Replace };
+        if !grant.route().errors_pass {
+            return BodyPlan::Replace;
+        }
+    }
+    if !plainly_framed(facts.headers) {
+        return BodyPlan::Refuse(UnfilterableHead::TransferCoding);
+    }
+    if status.as_u16() >= 400 {
+        return BodyPlan::Pass;
     }
     if grant.job().is_identity() {
         return BodyPlan::Pass;
@@ -81,6 +92,15 @@ pub fn plan_body(admission: &Admission, method: &Method, facts: &ResponseFacts<'
         }
         Some(content_type) => BodyPlan::Rewrite { content_type },
     }
+}
+
+/// No transfer coding, or `chunked` once. Any other is a coding that nobody here undoes
+/// (RFC 9112 §7).
+fn plainly_framed(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let plain =
+        codings.next().is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    plain && codings.next().is_none()
 }
 
 /// `type/subtype` in lower case when it is JSON in UTF-8: `application/json` or `…+json`, no other

@@ -119,12 +119,12 @@ async fn passed(
         Some(length) => Framing::Length(length),
         None => Framing::Unknown,
     };
+    if framing == Framing::Unknown && way.arrival.head.version < Version::HTTP_11 {
+        return passed_whole(way, session, exchange, answer).await;
+    }
     let mut out = answer_head(way, exchange, answer, framing, false)?;
     for encoding in head.headers.get_all(header::CONTENT_ENCODING) {
         let _ = out.append_header(header::CONTENT_ENCODING, encoding.clone());
-    }
-    if framing == Framing::Unknown && way.arrival.head.version < Version::HTTP_11 {
-        session.set_keepalive(None);
     }
     respond::write_head(session, out).await?;
     if bodiless {
@@ -137,6 +137,42 @@ async fn passed(
             Err(_) => return Err(Failure::Cut(Fault::Upstream)),
         }
     }
+}
+
+/// A body of unknown length for an HTTP/1.0 client, who could not tell a cut from an end: whole
+/// with its length if it fits what may be held, else not at all.
+async fn passed_whole(
+    way: &Way<'_>,
+    session: &mut ServerSession,
+    exchange: &mut Exchange,
+    answer: &mut Answer,
+) -> Result<(), Failure> {
+    let hold_bytes = exchange.serving.snapshot.rules.bounds.hold_bytes;
+    let mut whole = Vec::new();
+    loop {
+        match answer.piece(exchange).await {
+            Ok(Some(piece)) if whole.len() + piece.len() > hold_bytes => {
+                return Err(told(ProblemCode::VersionNotSupported, Fault::Client));
+            }
+            Ok(Some(piece)) => whole.extend_from_slice(&piece),
+            Ok(None) => break,
+            Err(BodyFault::Slow) => {
+                return Err(told(ProblemCode::UpstreamTimeout, Fault::Upstream));
+            }
+            Err(BodyFault::Broken) => {
+                return Err(told(ProblemCode::UpstreamUnavailable, Fault::Upstream));
+            }
+        }
+    }
+    let framing = Framing::Length(whole.len() as u64);
+    let mut out = answer_head(way, exchange, answer, framing, false)?;
+    if let Some(head) = answer.head() {
+        for encoding in head.headers.get_all(header::CONTENT_ENCODING) {
+            let _ = out.append_header(header::CONTENT_ENCODING, encoding.clone());
+        }
+    }
+    respond::write_head(session, out).await?;
+    Ok(respond::write_body(session, Bytes::from(whole), true).await?)
 }
 
 /// Through decoder and rewriter, the head held back as long as its bound allows.

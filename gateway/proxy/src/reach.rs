@@ -10,6 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use gateway_policy::ProblemCode;
 use http::StatusCode;
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
@@ -23,6 +25,8 @@ use crate::upstream::{Picked, Upstream};
 
 /// Tries over reused connections that turn out dead, and over servers that do not accept.
 const TRIES_MAX: usize = 3;
+/// Pooled connections that are passed over because something waits on them.
+const POOLED_MAX: usize = 64;
 /// What is read of an unwanted answer to keep its connection.
 const DRAIN_BYTES_MAX: usize = 64 << 10;
 const DRAIN_TIME: Duration = Duration::from_millis(200);
@@ -168,11 +172,11 @@ async fn attempt(
         |_| Unreached { problem: ProblemCode::InternalError, untouched: false, stale: false };
     let head = outbound.build(picked.host()).map_err(unwritable)?;
     let peer = picked.peer();
-    let (mut session, reused) = upstream
-        .connector()
-        .get_http_session(&peer)
-        .await
-        .map_err(|error| Unreached { problem: code_of(&error), untouched: true, stale: false })?;
+    let (mut session, reused) = connected(upstream, &peer).await.map_err(|error| Unreached {
+        problem: code_of(&error),
+        untouched: true,
+        stale: false,
+    })?;
     session.set_read_timeout(Some(timeouts.first_byte));
     session.set_write_timeout(Some(timeouts.idle));
     match timeout(timeouts.first_byte + timeouts.idle, asked(&mut session, head, body)).await {
@@ -190,6 +194,30 @@ async fn attempt(
             Err(Unreached { problem: ProblemCode::UpstreamTimeout, untouched: false, stale: false })
         }
     }
+}
+
+/// A connection that nothing has been said on since its last answer; the flag tells a pooled one.
+///
+/// Whatever waits on an idle connection, a forged answer above all, would be taken for the answer
+/// to the next request. Pingora's own look asks what tokio has noticed so far; this asks the kernel.
+async fn connected(upstream: &Upstream, peer: &HttpPeer) -> pingora::Result<(HttpSession, bool)> {
+    for _ in 0..POOLED_MAX {
+        let (mut session, reused) = upstream.connector().get_http_session(peer).await?;
+        if !reused || is_silent(&session) {
+            return Ok((session, reused));
+        }
+        session.shutdown().await;
+    }
+    pingora::Error::e_explain(
+        pingora::ErrorType::ConnectError,
+        "every pooled connection had spoken",
+    )
+}
+
+fn is_silent(session: &HttpSession) -> bool {
+    let Some(stream) = session.stream() else { return false };
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+    matches!(recv(stream.id(), &mut [0], flags), Err(Errno::EAGAIN))
 }
 
 /// What came of writing a request.

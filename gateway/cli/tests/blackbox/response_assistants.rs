@@ -152,7 +152,6 @@ fn a_name_is_written_as_json() {
 
 /// M1: an empty name is a name: it stands for the id like any other, and faults no account.
 #[test]
-#[ignore = "an empty name is a fault of the account"]
 fn an_empty_name_is_a_name() {
     let upstream = Upstream::answering(200, "{}");
     let names = json!({ "names": { "asst_1": "" }, "fallback": "Somebody" });

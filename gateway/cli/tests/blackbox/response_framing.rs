@@ -227,7 +227,6 @@ fn an_answer_that_nobody_asked_for_is_never_told() {
 
 /// C7: the same when the bytes come while the connection waits for its next request.
 #[test]
-#[ignore = "a pooled connection is not looked at before its next use"]
 fn what_comes_while_a_connection_is_idle_is_never_told() {
     let rig = Rig::new();
     for _ in 0..20 {

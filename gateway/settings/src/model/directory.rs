@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::scalar::{DigestText, Id, Network, Time};
+use super::scalar::{DigestText, DisplayName, Id, Network, Time};
 use super::{AllWord, LimitSettings, Named};
 
 /// An account without its users and keys, which are records of their own.
@@ -43,9 +43,9 @@ pub(crate) struct Teams(#[schemars(length(min = 1))] pub(crate) Vec<Id>);
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct AssistantsSettings {
     /// Name by id.
-    pub(crate) names: Named<Id>,
+    pub(crate) names: Named<DisplayName>,
     /// Stands in for ids without a name.
-    pub(crate) fallback: Option<Id>,
+    pub(crate) fallback: Option<DisplayName>,
 }
 
 /// A user of an account.

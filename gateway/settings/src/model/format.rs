@@ -98,7 +98,7 @@ const fn format(
     Format { name, noun, check, measure: None, secret: false }
 }
 
-pub(crate) static FORMATS: [Format; 12] = [
+pub(crate) static FORMATS: [Format; 13] = [
     Format {
         measure: Some(parse_duration),
         ..format("duration", "a duration such as `5s`", |text| parse_duration(text).map(drop))
@@ -115,6 +115,7 @@ pub(crate) static FORMATS: [Format; 12] = [
     format("header-name", "the name of a header", |text| parse_header_name(text).map(drop)),
     format("time", "a time such as `2027-01-01T00:00:00Z`", |text| parse_time(text).map(drop)),
     format("id", "an id", check_filled),
+    format("display-name", "a name", |_| Ok(())),
     Format {
         secret: true,
         ..format("digest", "a digest such as `sha256:…`", |text| parse_digest(text).map(drop))

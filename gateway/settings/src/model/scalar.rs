@@ -106,6 +106,24 @@ impl JsonSchema for Id {
     }
 }
 
+/// What people read in an id's place: any text, the empty one too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DisplayName(pub(crate) String);
+
+impl JsonSchema for DisplayName {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "DisplayName".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "number"], "format": "display-name" })
+    }
+}
+
 /// Text that no log, fault or `Debug` shows.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secret(String);
