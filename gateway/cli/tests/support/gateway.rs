@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -215,7 +216,7 @@ impl Gateway {
 
     /// The sum of a metric's samples that have all these labels; 0 when there is none.
     pub(crate) fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let text = self.telemetry("/metrics").text();
+        let text = self.settled_metrics();
         let wanted: Vec<String> =
             labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
         text.lines()
@@ -224,6 +225,15 @@ impl Gateway {
             .filter(|(labels, _)| wanted.iter().all(|label| labels.contains(label.as_str())))
             .map(|(_, value)| value.parse::<f64>().expect("a sample"))
             .sum()
+    }
+
+    /// The metrics once no request is under way: an exchange is recorded a moment after its answer
+    /// has arrived. A request that hangs on purpose is waited for in vain, and not for long.
+    fn settled_metrics(&self) -> String {
+        const WHILE: Duration = Duration::from_millis(500);
+        let metrics = || self.telemetry("/metrics").text();
+        let idle = |text: &String| text.lines().any(|line| line == "colonnade_inflight_requests 0");
+        waiting::within(WHILE, || Some(metrics()).filter(idle)).unwrap_or_else(metrics)
     }
 
     /// The access-log line of a request; waits for it.
