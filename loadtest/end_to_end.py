@@ -7,11 +7,13 @@ docs/benchmarking.md.
 """
 
 import argparse
+import contextlib
 import datetime
 import http.client
 import json
 import os
 import resource
+import signal
 import socket
 import statistics
 import subprocess
@@ -36,6 +38,8 @@ BASELINE, GATEWAY = "plain Pingora proxy", "Colonnade, full job"
 
 def main():
     options = arguments()
+    # Ended from outside, it still ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     if os.cpu_count() < 2:
         raise SystemExit("two cores are needed: one for the proxy, one for load and upstream")
     with tempfile.TemporaryDirectory(prefix="end-to-end-") as folder:
@@ -100,17 +104,22 @@ def one_answer(proxy, count):
 
 
 def measure_cpu(stand, options):
-    """Per side and size the rounds' microseconds a request, and what else ran meanwhile."""
+    """Per side and size the rounds' microseconds a request, and what else ran meanwhile.
+
+    All proxies are up, and those of one size are measured one right after the other: the machine's
+    speed changes from minute to minute, so only neighbours in time are compared.
+    """
     found = {side: {size: [] for size in SIZES} for side in stand.sides}
     others = []
-    for number in range(options.rounds):
-        for side in stand.sides:
-            with stand.running(side) as proxy:
-                for size, count in SIZES.items():
+    with contextlib.ExitStack() as stack:
+        proxies = {side: stack.enter_context(stand.running(side)) for side in stand.sides}
+        for number in range(options.rounds):
+            for size, count in SIZES.items():
+                for side, proxy in proxies.items():
                     micros, noise = one_cpu(stand, proxy, count, options)
                     found[side][size].append(micros)
                     others.append(noise)
-                    print(f"round {number + 1} {side} {size}: {micros:.1f} µs, others {noise:.0%}",
+                    print(f"round {number + 1} {size} {side}: {micros:.1f} µs, others {noise:.0%}",
                           file=sys.stderr)
     return found, others
 
@@ -165,18 +174,21 @@ def load(stand, proxy, script, seconds):
 
 def cpu_tables(measured):
     found, others = measured
-    medians = {side: {size: statistics.median(all_) for size, all_ in sizes.items()}
-               for side, sizes in found.items()}
-    rows = [[side, *(f"{value:.1f}" for value in sizes.values())] for side, sizes in medians.items()]
-    base = medians[BASELINE]
-    ratios = [[side, *(f"{value / base[size]:.2f}" for size, value in sizes.items())]
-              for side, sizes in medians.items() if side != BASELINE]
-    spread = max(max(all_) / min(all_) for sizes in found.values() for all_ in sizes.values())
+    rows = [[side, *(f"{statistics.median(all_):.1f}" for all_ in sizes.values())]
+            for side, sizes in found.items()]
+    # The ratio of each round, then the median: a slow minute slows both.
+    ratios = [[side, *(ratio(all_, found[BASELINE][size]) for size, all_ in sizes.items())]
+              for side, sizes in found.items() if side != BASELINE]
     noise = (f"Other processes and tenants of the machine took {statistics.median(others):.0%} of one "
-             f"core in the median measurement, {max(others):.0%} in the worst; the rounds of one "
-             f"figure lie at most {spread - 1:.0%} apart.\n")
+             f"core in the median measurement, {max(others):.0%} in the worst. In brackets: the lowest "
+             "and the highest round.\n")
     return [table(["CPU µs per request", *SIZES], rows),
             table([f"× {BASELINE}", *SIZES], ratios), noise]
+
+
+def ratio(rounds, base):
+    by_round = [one / other for one, other in zip(rounds, base)]
+    return f"{statistics.median(by_round):.2f} ({min(by_round):.2f}–{max(by_round):.2f})"
 
 
 def table(head, rows):

@@ -192,7 +192,7 @@ class Stand:
         return str(path)
 
     def _gateway(self, port, access_log="off"):
-        path = self.folder / "gateway.yaml"
+        path = self.folder / f"gateway-{port}.yaml"
         path.write_text(json.dumps(gateway_settings(port, self.address, access_log)))
         return [self._program("colonnade"), "run", "--config", str(path)]
 
