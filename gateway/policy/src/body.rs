@@ -62,10 +62,8 @@ pub fn plan_body(admission: &Admission, method: &Method, facts: &ResponseFacts<'
         return BodyPlan::Refuse(UnfilterableHead::Status);
     }
     // Beyond 599 as well: what no RFC defines is no success.
-    if status.as_u16() >= 400 {
-        if !grant.route().errors_pass {
-            return BodyPlan::Replace;
-        }
+    if status.as_u16() >= 400 && !grant.route().errors_pass {
+        return BodyPlan::Replace;
     }
     if !plainly_framed(facts.headers) {
         return BodyPlan::Refuse(UnfilterableHead::TransferCoding);
