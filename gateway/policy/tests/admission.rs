@@ -301,7 +301,7 @@ fn the_limit_comes_before_the_route() {
     );
 }
 
-/// X12, S15: one broken record is named and left out, and nobody else.
+/// X12, S3, S15: one broken record is named and left out, and nobody else.
 #[test]
 fn a_broken_record_is_left_out_alone() {
     let world = World::new();
@@ -311,6 +311,7 @@ fn a_broken_record_is_left_out_alone() {
     assert_eq!(
         paths,
         [
+            "accounts.acme.keys.broken_empty.scopes",
             "accounts.acme.keys.broken_scope.scopes[0]",
             "accounts.acme.keys.broken_team.teams[0]",
             "accounts.acme.keys.broken_twin.digest",
@@ -322,6 +323,7 @@ fn a_broken_record_is_left_out_alone() {
     let (snapshot, meters) = world.snapshot();
     for (key, expected) in [
         ("full", "forward"),
+        ("broken_empty", "401 invalid_api_key"),
         ("broken_scope", "401 invalid_api_key"),
         ("of_broken_columns", "401 invalid_api_key"),
         ("of_broken_plan", "401 invalid_api_key"),

@@ -220,6 +220,7 @@ fn keys() -> Vec<KeyRecord> {
         KeyRecord { data_scope: bob.0, user: bob.1, ..key("bob", &calls) },
         KeyRecord { allowed_ips: vec!["203.0.113.0/24".parse().unwrap()], ..key("office", &calls) },
         KeyRecord { limits: Some(vec![minute(2)]), ..key("poor", &calls) },
+        key("broken_empty", &[]),
         key("broken_scope", &["callz:read"]),
         KeyRecord { teams: teams(&["999"]), ..key("broken_team", &calls) },
         KeyRecord { data_scope: Some(DataScope::UserFull), ..key("broken_user", &calls) },
