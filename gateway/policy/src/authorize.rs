@@ -96,7 +96,7 @@ pub(crate) fn authorize(
         return Err(TeamError::Required.into());
     }
     reach(key, found)?;
-    let rows = row_rule(key, resource)?;
+    let rows = of_team(row_rule(key, resource)?, key, resource, team.as_ref());
     let job = job(rules, route, resource, shown, key, rows);
     Ok(Grant { route: Arc::clone(route), team, job, principal })
 }
@@ -117,6 +117,24 @@ fn reach(key: &KeyEntry, found: &Found<'_, '_>) -> Result<(), AuthorizeError> {
         return Err(AuthorizeError::ReachNotAllowed);
     }
     Ok(())
+}
+
+/// Where teams have column lists of their own, an answer filtered by the chosen team's list must hold
+/// that team's rows alone: another team may hide what this one shows.
+fn of_team(
+    rows: Arc<RowRule>,
+    key: &KeyEntry,
+    resource: &Resource,
+    team: Option<&TeamId>,
+) -> Arc<RowRule> {
+    match team {
+        Some(team)
+            if resource.catalogue.judges_team() && !key.account.columns.by_team.is_empty() =>
+        {
+            Arc::new(RowRule { teams: Some(vec![team.as_str().to_owned()]), ..(*rows).clone() })
+        }
+        _ => rows,
+    }
 }
 
 /// The row rule that this key's data scope means on this resource.
