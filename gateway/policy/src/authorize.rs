@@ -8,7 +8,7 @@ use gateway_rewrite::{Job, RowRule, Shown};
 
 use crate::authenticate::Principal;
 use crate::head::RequestHead;
-use crate::ids::{ScopeId, TeamId};
+use crate::ids::{ResourceId, ScopeId, TeamId};
 use crate::key::KeyEntry;
 use crate::query::QueryError;
 use crate::resource::{Resource, RowVisibility};
@@ -96,7 +96,7 @@ pub(crate) fn authorize(
         return Err(TeamError::Required.into());
     }
     reach(key, found)?;
-    let rows = of_team(row_rule(key, resource)?, key, resource, team.as_ref());
+    let rows = row_rule(key, resource, route.resource, team.as_ref())?;
     let job = job(rules, route, resource, shown, key, rows);
     Ok(Grant { route: Arc::clone(route), team, job, principal })
 }
@@ -119,26 +119,13 @@ fn reach(key: &KeyEntry, found: &Found<'_, '_>) -> Result<(), AuthorizeError> {
     Ok(())
 }
 
-/// Where teams have column lists of their own, an answer filtered by the chosen team's list must hold
-/// that team's rows alone: another team may hide what this one shows.
-fn of_team(
-    rows: Arc<RowRule>,
+/// The row rule that this key's data scope and the chosen team mean on this resource.
+fn row_rule(
     key: &KeyEntry,
     resource: &Resource,
+    id: ResourceId,
     team: Option<&TeamId>,
-) -> Arc<RowRule> {
-    match team {
-        Some(team)
-            if resource.catalogue.judges_team() && !key.account.columns.by_team.is_empty() =>
-        {
-            Arc::new(RowRule { teams: Some(vec![team.as_str().to_owned()]), ..(*rows).clone() })
-        }
-        _ => rows,
-    }
-}
-
-/// The row rule that this key's data scope means on this resource.
-fn row_rule(key: &KeyEntry, resource: &Resource) -> Result<Arc<RowRule>, AuthorizeError> {
+) -> Result<Arc<RowRule>, AuthorizeError> {
     let catalogue = &resource.catalogue;
     let by_columns = match resource.visibility {
         RowVisibility::Upstream => false,
@@ -151,12 +138,11 @@ fn row_rule(key: &KeyEntry, resource: &Resource) -> Result<Arc<RowRule>, Authori
             true
         }
     };
-    let rule = match (by_columns, catalogue.judges_team()) {
-        (false, _) => &key.rows.none,
-        (true, false) => &key.rows.scope,
-        (true, true) => &key.rows.scope_and_teams,
-    };
-    Ok(Arc::clone(rule))
+    match (by_columns, catalogue.judges_team()) {
+        (false, _) => Ok(Arc::clone(&key.rows.none)),
+        (true, false) => Ok(Arc::clone(&key.rows.scope)),
+        (true, true) => key.row_rule(id, team).ok_or(AuthorizeError::Dangling),
+    }
 }
 
 fn job(

@@ -2,22 +2,26 @@
 //!
 //! One broken record never takes the others along: a key is left out alone, an account's broken
 //! columns, names or plan take the account. Each fault names its place.
+//!
+//! What a key sees of rows and columns is put together in `seen`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gateway_limits::{Meters, Quota, Quotas, UnixMs};
-use gateway_rewrite::{Names, Owner, RowRule, Shown};
+use gateway_rewrite::{Names, Shown};
 use ipnet::IpNet;
 
 use crate::columns::{Account, AccountColumns};
 use crate::ids::{AccountId, KeyId, TeamId};
 use crate::index::KeyIndex;
-use crate::key::{DataScope, KeyEntry, RowRules, TeamReach, User};
+use crate::key::{DataScope, KeyEntry, TeamReach, User};
 use crate::resource::Resource;
 use crate::scope::ScopeSet;
 use crate::snapshot::{Plan, Rules};
 use crate::token::{Digest, DigestKind};
+
+mod seen;
 
 /// All records, as stored.
 #[derive(Debug, Clone, Default)]
@@ -237,14 +241,16 @@ impl Compiler<'_> {
                 return None;
             }
         };
+        let columns = &account.account.columns;
+        let shown_without_team = seen::without_team(columns, &teams, self.rules);
         Some(KeyEntry {
             id: KeyId::from(key.id.as_str()),
             name: key.name.as_str().into(),
             scopes_text: self.rules.scopes.names(&scopes).join(" ").into(),
             scopes,
             data_scope,
-            rows: row_rules(data_scope, user.as_ref(), &teams),
-            shown_without_team: shown_without_team(&account.account.columns, &teams, self.rules),
+            rows: seen::rows(data_scope, user.as_ref(), &teams, columns, &shown_without_team),
+            shown_without_team,
             account: Arc::clone(&account.account),
             user,
             teams,
@@ -371,46 +377,4 @@ fn listed<'a>(resource: &Resource, columns: &'a [String]) -> Result<Shown, Vec<(
         }
     }
     if unknown.is_empty() { Ok(Shown::from_ids(&resource.catalogue, ids)) } else { Err(unknown) }
-}
-
-fn row_rules(data_scope: DataScope, user: Option<&User>, reach: &TeamReach) -> RowRules {
-    let teams = match reach {
-        TeamReach::Any => None,
-        TeamReach::Only(teams) => Some(teams.iter().map(|team| team.as_str().to_owned()).collect()),
-    };
-    let owner = user.map(|user| Owner { id: user.id.clone(), email: user.email.clone() });
-    let scope = RowRule { hide_private: data_scope.hides_private(), owner, teams: None };
-    let scope_and_teams = RowRule { teams, ..scope.clone() };
-    RowRules {
-        none: Arc::new(RowRule::default()),
-        scope: Arc::new(scope),
-        scope_and_teams: Arc::new(scope_and_teams),
-    }
-}
-
-/// What a key sees while no team is chosen. Rows of every team it reaches may be in such an
-/// answer, so a column must be on the account's list and on the own list of each of those teams.
-fn shown_without_team(
-    columns: &AccountColumns,
-    reach: &TeamReach,
-    rules: &Rules,
-) -> Vec<Arc<Shown>> {
-    let mut shown = columns.by_resource.clone();
-    if columns.by_team.is_empty() {
-        return shown;
-    }
-    for (team, lists) in &columns.by_team {
-        if !reach.covers(team.as_str()) {
-            continue;
-        }
-        for ((shown, list), resource) in shown.iter_mut().zip(lists).zip(&rules.resources) {
-            let both = resource
-                .catalogue
-                .columns()
-                .map(|(id, _)| id)
-                .filter(|id| shown.contains(*id) && list.contains(*id));
-            *shown = Arc::new(Shown::from_ids(&resource.catalogue, both));
-        }
-    }
-    shown
 }

@@ -1,5 +1,6 @@
 //! One live or dead key as the request path uses it: compiled, shared by `Arc`, never changed.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -90,12 +91,25 @@ impl TeamReach {
     }
 }
 
-/// The row rules of one key, ready to share: with and without the team's part.
+/// The row rules of one key, ready to share.
 #[derive(Debug, Clone)]
 pub(crate) struct RowRules {
     pub(crate) none: Arc<RowRule>,
+    /// What the data scope asks.
     pub(crate) scope: Arc<RowRule>,
+    /// That, and rows of the key's own teams only.
     pub(crate) scope_and_teams: Arc<RowRule>,
+    /// By chosen team and resource: the rule above, or the team's own rows alone where the team shows
+    /// what another one within reach may hide. Empty where no choice makes such a difference.
+    pub(crate) by_team: HashMap<TeamId, Vec<Arc<RowRule>>, ahash::RandomState>,
+}
+
+impl RowRules {
+    /// What the data scope asks, and rows of this team only.
+    pub(crate) fn of_team(&self, team: &TeamId) -> Arc<RowRule> {
+        let teams = Some(vec![team.as_str().to_owned()]);
+        Arc::new(RowRule { teams, ..(*self.scope).clone() })
+    }
 }
 
 /// A key as used. Built by [`crate::compile`] only.
@@ -134,5 +148,24 @@ impl KeyEntry {
             Some(team) => self.account.columns.for_team(resource, team),
             None => self.shown_without_team.get(resource.index()),
         }
+    }
+
+    /// The rows of `resource`, whose rows tell their team, that this key sees while `team` is chosen.
+    pub(crate) fn row_rule(
+        &self,
+        resource: ResourceId,
+        team: Option<&TeamId>,
+    ) -> Option<Arc<RowRule>> {
+        let rules = &self.rows;
+        let Some(team) = team.filter(|_| !rules.by_team.is_empty()) else {
+            return Some(Arc::clone(&rules.scope_and_teams));
+        };
+        if let Some(by_resource) = rules.by_team.get(team) {
+            return by_resource.get(resource.index()).map(Arc::clone);
+        }
+        // A key of any team chose one that has no list of its own: not known before it is named.
+        let shown = self.shown(resource, Some(team))?;
+        let same = shown == self.shown(resource, None)?;
+        Some(if same { Arc::clone(&rules.scope_and_teams) } else { rules.of_team(team) })
     }
 }

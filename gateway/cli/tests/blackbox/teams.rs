@@ -224,6 +224,48 @@ fn rows_of_other_teams_are_hidden() {
     assert_eq!(ids(&two), ["a", "b", "c", "g"]);
 }
 
+/// C1, T2: a team's own columns are for its own rows. An upstream that answers with rows of both teams
+/// cannot make a key of both see in one team's row what only the other team shows.
+#[test]
+fn rows_of_another_team_do_not_pass_with_columns_that_it_hides() {
+    let body = r#"{"data":[{"call_id":"a","phone_number":"+1","created_at":1,"team_id":101},{"call_id":"b","phone_number":"+2","created_at":2,"team_id":102},
+        {"call_id":"c","phone_number":"+3","created_at":3},{"call_id":"d","phone_number":"+4","created_at":4,"team_id":103}]}"#;
+    let upstream = Upstream::answering(200, body);
+    let (one, two) = (key("one", json!([101])), key("two", json!([101, 102])));
+    let all = Key::new("all", &["calls:read"]);
+    let directory = Directory::of([one.clone(), two.clone(), all.clone()])
+        .acme("columns", json!({ "calls": ["phone_number"] }))
+        .acme("team_columns", json!({ "102": { "calls": ["created_at"] } }));
+    let config = Config::with_upstream(&upstream).also(
+        "routes",
+        r#"  - { match: "GET /api/v1/teams/{teamId}/calls", upstream: calls, scope: calls:read, resource: calls, rows: "data[]" }"#,
+    );
+    let gateway = Gateway::start(&config, &directory);
+    let a = json!({ "call_id": "a", "phone_number": "+1" });
+    let b = json!({ "call_id": "b", "created_at": 2 });
+    let plain = json!([{ "call_id": "a" }, { "call_id": "b" }]);
+    for (key, target, header, rows) in [
+        (&two, "/api/calls", None, plain.clone()),
+        (&two, "/api/calls", Some("101"), json!([a])),
+        (&two, "/api/calls", Some("102"), json!([b])),
+        (&two, "/api/calls?team_id=101", None, json!([a])),
+        (&two, "/api/calls?team_id=102", Some("102"), json!([b])),
+        (&two, "/api/v1/teams/101/calls", None, json!([a])),
+        (&two, "/api/v1/teams/102/calls", None, json!([b])),
+        (&all, "/api/calls", None, plain.clone()),
+        (&all, "/api/calls", Some("101"), json!([a])),
+        (&all, "/api/v1/teams/102/calls", None, json!([b])),
+        (&one, "/api/calls", None, json!([a])),
+        (&one, "/api/calls", Some("101"), json!([a])),
+    ] {
+        let request = gateway.get(target).bearer(key);
+        let answer =
+            header.map_or(request.clone(), |team| request.header("x-team-id", team)).send();
+        assert_eq!(answer.status, 200, "{} {target} {header:?}: {}", key.id, answer.text());
+        assert_eq!(answer.json(), json!({ "data": rows }), "{} {target} {header:?}", key.id);
+    }
+}
+
 /// Where no `teams` are configured, no header picks one and none is needed.
 #[test]
 fn without_teams_a_team_header_means_nothing() {

@@ -2,58 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod ask;
+mod teams;
 mod world;
 
-use gateway_policy::{
-    Admitted, DataScope, Meters, Problem, RequestHead, RouteConflict, Snapshot, UnixMs, admit,
-};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use world::{NOW, World};
-
-/// What a request came to: the code it was refused with, or `forward` or `whoami`.
-fn outcome(snapshot: &Snapshot, meters: &Meters, request: &Ask<'_>) -> String {
-    match request.of(snapshot, meters) {
-        Ok(Admitted::Forward(_)) => "forward".to_owned(),
-        Ok(Admitted::WhoAmI { .. }) => "whoami".to_owned(),
-        Err(problem) => format!("{} {}", problem.status, problem.code.as_str()),
-    }
-}
-
-/// A request under construction.
-#[derive(Clone, Copy)]
-struct Ask<'a> {
-    method: &'a str,
-    target: &'a str,
-    headers: &'a [(&'a str, &'a str)],
-    client: &'a str,
-    at: UnixMs,
-}
-
-impl<'a> Ask<'a> {
-    fn get(target: &'a str, headers: &'a [(&'a str, &'a str)]) -> Ask<'a> {
-        Ask { method: "GET", target, headers, client: "192.0.2.1", at: NOW }
-    }
-
-    fn of(&self, snapshot: &Snapshot, meters: &Meters) -> Result<Admitted, Problem> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in self.headers {
-            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-            headers.append(name, HeaderValue::from_str(value).unwrap());
-        }
-        let method = Method::from_bytes(self.method.as_bytes()).unwrap();
-        let head = RequestHead {
-            method: &method,
-            target: self.target.as_bytes(),
-            headers: &headers,
-            client: self.client.parse().unwrap(),
-            padded_credential: false,
-        };
-        admit(snapshot, meters, &head, self.at)
-            .map_err(|denial| Problem::of(&denial, &snapshot.rules.scopes))
-    }
-}
-
-const KEY: (&str, &str) = ("authorization", "Bearer full");
+use ask::{Ask, KEY, outcome};
+use gateway_policy::{Admitted, DataScope, RouteConflict, UnixMs};
+use world::World;
 
 /// The order of the decision: each request is wrong in one stage and in every later one that it can be.
 #[test]
@@ -165,88 +120,6 @@ fn verbs_follow_the_scope() {
         let headers = [("authorization", bearer.as_str())];
         let ask = Ask { method, ..Ask::get(path, &headers) };
         assert_eq!(outcome(&snapshot, meters, &ask), expected, "{key} {method} {path}");
-    }
-}
-
-/// T1 to T3: which team a request is about.
-#[test]
-fn a_team_is_the_keys_or_refused() {
-    let world = World::new();
-    let (snapshot, meters) = world.snapshot();
-    let team = |key: &str, target: &str, named: &[&str]| {
-        let bearer = format!("Bearer {key}");
-        let mut headers = vec![("authorization", bearer.as_str())];
-        headers.extend(named.iter().map(|team| ("x-team-id", *team)));
-        match Ask::get(target, &headers).of(&snapshot, meters) {
-            Ok(Admitted::Forward(admission)) => {
-                admission.grant().team().map_or("none".to_owned(), ToString::to_string)
-            }
-            Ok(_) => "whoami".to_owned(),
-            Err(problem) => problem.code.as_str().to_owned(),
-        }
-    };
-    for (key, target, named, expected) in [
-        ("anchored", "/api/calls", &[][..], "101"),
-        ("anchored", "/api/calls", &["101"], "101"),
-        ("anchored", "/api/calls", &["102"], "team_not_allowed"),
-        ("anchored", "/api/free", &["102"], "101"),
-        ("full", "/api/calls", &[], "none"),
-        ("full", "/api/calls", &["102"], "102"),
-        ("full", "/api/calls", &["102", "102"], "102"),
-        ("full", "/api/calls", &["101", "102"], "bad_request"),
-        ("full", "/api/calls", &["999"], "team_not_allowed"),
-        ("full", "/api/calls", &[""], "team_not_allowed"),
-        ("full", "/api/calls?team_id=102", &[], "102"),
-        ("full", "/api/calls?team_id=1%302", &[], "102"),
-        ("full", "/api/calls?team_id=102", &["101"], "bad_request"),
-        ("full", "/api/strict", &[], "team_required"),
-        ("full", "/api/strict", &["101"], "101"),
-        ("full", "/api/v1/teams/102/calls", &[], "102"),
-        ("full", "/api/v1/teams/102/calls", &["101"], "bad_request"),
-        ("full", "/api/v1/teams/7/calls", &[], "team_not_allowed"),
-        // Two of the account's three teams, and rows that do not tell theirs: nobody would filter.
-        ("two", "/api/plain", &[], "team_required"),
-        ("two", "/api/plain", &["102"], "102"),
-        ("two", "/api/calls", &[], "none"),
-        // Any team is this key's, as long as it is one: it goes up in a header.
-        ("any_team", "/api/strict", &["7"], "7"),
-        ("any_team", "/api/strict", &[""], "team_not_allowed"),
-        ("any_team", "/api/calls?team_id=", &[], "team_not_allowed"),
-        ("any_team", "/api/calls?team_id=7%0d%0aX:8", &[], "team_not_allowed"),
-        ("any_team", "/api/calls?team_id=%C3%A9", &[], "team_not_allowed"),
-        ("any_team", "/api/calls?team_id=+7", &[], "team_not_allowed"),
-        ("full", "/api/enterprise/acme", &[], "none"),
-        ("full", "/api/enterprise/other", &[], "reach_not_allowed"),
-    ] {
-        assert_eq!(team(key, target, named), expected, "{key} {target} {named:?}");
-    }
-}
-
-/// C1: a team's own list replaces the account's; without a team only what every reachable one shows.
-#[test]
-fn columns_are_the_teams_and_without_a_team_those_of_all() {
-    let world = World::new();
-    let (snapshot, meters) = world.snapshot();
-    let shown = |key: &str, team: Option<&str>| {
-        let bearer = format!("Bearer {key}");
-        let mut headers = vec![("authorization", bearer.as_str())];
-        headers.extend(team.map(|team| ("x-team-id", team)));
-        let Ok(Admitted::Forward(admission)) =
-            Ask::get("/api/calls", &headers).of(&snapshot, meters)
-        else {
-            panic!("refused");
-        };
-        let job = admission.grant().job();
-        let visible = job.catalogue.columns().filter(|(id, _)| job.shown.contains(*id));
-        visible.map(|(_, path)| path).collect::<Vec<_>>().join(" ")
-    };
-    for (key, team, expected) in [
-        ("full", Some("101"), "call_id created_at assistant_id"),
-        ("full", Some("102"), "call_id email"),
-        ("full", None, "call_id"),
-        ("anchored", None, "call_id created_at assistant_id"),
-    ] {
-        assert_eq!(shown(key, team), expected, "{key} {team:?}");
     }
 }
 

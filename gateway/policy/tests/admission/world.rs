@@ -208,6 +208,7 @@ fn keys() -> Vec<KeyRecord> {
         key("scopeless", &["other:read"]),
         KeyRecord { teams: teams(&["101"]), ..key("anchored", &calls) },
         KeyRecord { teams: teams(&["101", "102"]), ..key("two", &calls) },
+        KeyRecord { teams: teams(&["101", "103"]), ..key("two_plain", &calls) },
         KeyRecord { revoked_at: Some(UnixMs(NOW.0 + 1_000_000)), ..key("revoked", &calls) },
         KeyRecord { expires_at: Some(UnixMs(1)), ..key("expired", &calls) },
         KeyRecord { expires_at: Some(EXPIRY), ..key("expires", &calls) },
@@ -245,7 +246,11 @@ fn account(id: &str, keys: Vec<KeyRecord>) -> AccountRecord {
         teams: teams(&["101", "102", "103"]),
         live_max: None,
         columns: columns(&["created_at", "assistant_id"]),
-        team_columns: BTreeMap::from([("102".to_owned(), columns(&["email"]))]),
+        // 102 shows what the account does not; 103 shows nothing that another team hides.
+        team_columns: BTreeMap::from([
+            ("102".to_owned(), columns(&["email"])),
+            ("103".to_owned(), columns(&[])),
+        ]),
         assistants: AssistantNames::default(),
         users: vec![
             UserRecord {
@@ -260,6 +265,8 @@ fn account(id: &str, keys: Vec<KeyRecord>) -> AccountRecord {
 }
 
 fn directory() -> Directory {
+    let two_of_uniform =
+        KeyRecord { teams: teams(&["101", "102"]), ..key("two_of_uniform", &["calls:read"]) };
     Directory {
         accounts: vec![
             account("acme", keys()),
@@ -270,6 +277,10 @@ fn directory() -> Directory {
             AccountRecord {
                 teams: None,
                 ..account("open", vec![key("any_team", &["calls:read"])])
+            },
+            AccountRecord {
+                team_columns: BTreeMap::new(),
+                ..account("uniform", vec![two_of_uniform])
             },
             AccountRecord {
                 plan: "none".to_owned(),
