@@ -13,6 +13,9 @@
 //! exactly the same part, or the run lies in one that is exactly a visible column: with
 //! `customer.name` visible and `agent.name` hidden, `name` and `customer.name` pass.
 //!
+//! The columns that rows are judged by are hidden ones here where the catalogue does not list them:
+//! a private flag or an owner that one can filter by tells of rows that nobody may see.
+//!
 //! How it reads a value of a selecting parameter: a list at commas and spaces of visible columns,
 //! each with an optional leading `-` or `+` and trailing `:asc` or `:desc`; `asc` and `desc` alone.
 //! `filter[status]=open` names its column in the name, so its value is data; `fields[calls]=email`
@@ -20,7 +23,7 @@
 //!
 //! Every piece between `&` is read whole and, where it has a `;`, also split there: some upstreams do.
 //!
-//! Not here: columns that the catalogue does not list. The guard cannot know them, which is why
+//! Not here: other columns that the catalogue does not list. The guard cannot know them, which is why
 //! `check` warns about filtered routes without a list.
 //!
 //! Cost: nothing without a query; a list of names is one comparison a name. The guard goes over the
@@ -56,7 +59,7 @@ pub enum QueryRule {
 
 impl QueryRule {
     /// Judges `query`, the part behind the first `?`. A parameter called `team` names the request's
-    /// team and is judged as such, later.
+    /// team and is judged as such, later: from a list byte for byte, past the guard in any spelling.
     ///
     /// # Errors
     /// `UnknownParameter` from a list, `ColumnNotAllowed` from the guard, each for the first
@@ -69,11 +72,11 @@ impl QueryRule {
         team: Option<&str>,
     ) -> Result<(), QueryError> {
         let Some(query) = query else { return Ok(()) };
-        let others = parameters(query).filter(|(name, _)| Some(*name) != team);
         match self {
             QueryRule::Allow(names) => {
-                for (name, _) in others {
-                    if !names.iter().any(|listed| **listed == *name) {
+                for (name, _) in parameters(query) {
+                    let listed = names.iter().map(|name| &**name).chain(team).any(|it| it == name);
+                    if !listed {
                         return Err(QueryError::UnknownParameter { parameter: shortened(name) });
                     }
                 }
@@ -81,7 +84,10 @@ impl QueryRule {
             QueryRule::Guard { .. } if catalogue.is_all() => {}
             QueryRule::Guard { columns } => {
                 let mut guard = None;
-                for (name, value) in others {
+                for (name, value) in parameters(query) {
+                    if team.is_some_and(|team| spells(name, team) == Some(true)) {
+                        continue;
+                    }
                     let guard = guard.get_or_insert_with(|| Guard::new(columns, catalogue, shown));
                     if !guard.admits(name, value) {
                         return Err(QueryError::ColumnNotAllowed { parameter: shortened(name) });
@@ -106,8 +112,14 @@ fn shortened(name: &str) -> String {
     name[..name.floor_char_boundary(PARAMETER_SHOWN_MAX)].to_owned()
 }
 
+/// Whether a raw name is `parameter` in some spelling: percent-coded, in another case, with other
+/// separators or none, as a list (`team_id[]`, `team_id[0]`). `None` when it cannot be read.
+pub(crate) fn spells(raw: &str, parameter: &str) -> Option<bool> {
+    decode(raw).map(|name| words::spells(&name, parameter))
+}
+
 /// `(name, value)` in every reading, raw; empty pieces are left out.
-fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
+pub(crate) fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query
         .split('&')
         .flat_map(|piece| {
@@ -119,7 +131,7 @@ fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// Undoes percent codes and `+` once. `None` when a `%` is left, or what came out is not UTF-8.
-fn decode(raw: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn decode(raw: &str) -> Option<Cow<'_, str>> {
     if !raw.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
         return Some(Cow::Borrowed(raw));
     }
@@ -153,11 +165,7 @@ struct Guard<'a> {
 impl<'a> Guard<'a> {
     fn new(selectors: &'a [Box<str>], catalogue: &'a Catalogue, shown: &'a Shown) -> Guard<'a> {
         let mut hints = Hints::default();
-        for (id, path) in catalogue.columns() {
-            if !shown.contains(id) {
-                hints.add_path(path);
-            }
-        }
+        hidden(catalogue, shown).for_each(|path| hints.add_path(path));
         for selector in selectors {
             hints.add(selector);
         }
@@ -166,13 +174,13 @@ impl<'a> Guard<'a> {
 
     fn parts(&self) -> &Parts<'a> {
         self.parts.get_or_init(|| {
-            let expected: usize =
-                self.catalogue.columns().map(|(_, path)| Parts::count(path)).sum();
+            let visible = || self.catalogue.columns().filter(|(id, _)| self.shown.contains(*id));
+            let hidden = || hidden(self.catalogue, self.shown);
+            let all = visible().map(|(_, path)| path).chain(hidden());
+            let expected: usize = all.map(Parts::count).sum();
             let mut parts = Parts::new(expected + self.selectors.len());
-            for (id, path) in self.catalogue.columns() {
-                let visible = self.shown.contains(id);
-                parts.add_path(path, if visible { Kind::Visible } else { Kind::Hidden });
-            }
+            visible().for_each(|(_, path)| parts.add_path(path, Kind::Visible));
+            hidden().for_each(|path| parts.add_path(path, Kind::Hidden));
             for selector in self.selectors {
                 parts.add(selector, Kind::Selector);
             }
@@ -184,7 +192,7 @@ impl<'a> Guard<'a> {
         let Some(text) = decode(name) else { return false };
         // Exactly a column, also one without a letter or digit: no other reading is meant.
         let exactly = self.catalogue.column(&text).map(|id| self.shown.contains(id));
-        if exactly == Some(false) {
+        if exactly == Some(false) || self.catalogue.judged_only().any(|path| path == text) {
             return false;
         }
         let name = Name::read(&text);
@@ -231,9 +239,14 @@ impl<'a> Guard<'a> {
     /// `asc` or `desc`, unless a hidden column is called so.
     fn is_direction(&self, word: &str) -> bool {
         let is = |text: &str| word.eq_ignore_ascii_case(text);
-        let hidden = || self.catalogue.columns().filter(|(id, _)| !self.shown.contains(*id));
-        (is("asc") || is("desc")) && !hidden().any(|(_, path)| is(path))
+        (is("asc") || is("desc")) && !hidden(self.catalogue, self.shown).any(is)
     }
+}
+
+/// What no query may reach: columns that this key is not shown, and what rows are judged by alone.
+fn hidden<'a>(catalogue: &'a Catalogue, shown: &'a Shown) -> impl Iterator<Item = &'a str> {
+    let columns = catalogue.columns().filter(|(id, _)| !shown.contains(*id));
+    columns.map(|(_, path)| path).chain(catalogue.judged_only())
 }
 
 /// Notes what a run is that some part is like.

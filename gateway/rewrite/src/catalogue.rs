@@ -71,6 +71,8 @@ pub struct Catalogue {
     nodes: Vec<NodeId>,
     paths: Vec<String>,
     by_word: HashMap<String, Vec<ColumnId>, ahash::RandomState>,
+    /// Paths that are judged and are no columns.
+    judged_only: Vec<String>,
     /// Nodes that are judged, or have a judged one below, each with what for.
     judged: Vec<(NodeId, Judged)>,
     unmapped: Unmapped,
@@ -96,7 +98,7 @@ impl Catalogue {
             return Err(faults);
         }
         let listed = if all { Vec::new() } else { columns };
-        Ok(draft.finish(&listed, spec.unmapped, all))
+        Ok(draft.finish(&listed, spec, all))
     }
 
     /// The column with exactly this path. None in a catalogue of all columns, which lists none.
@@ -107,6 +109,12 @@ impl Catalogue {
     /// The columns in the order of the specification; none where everything passes.
     pub fn columns(&self) -> impl Iterator<Item = (ColumnId, &str)> {
         (0..).map(ColumnId).zip(self.paths.iter().map(String::as_str))
+    }
+
+    /// The paths that rows are judged by and that are no columns, so shown to nobody; none where
+    /// everything passes.
+    pub fn judged_only(&self) -> impl Iterator<Item = &str> {
+        self.judged_only.iter().map(String::as_str)
     }
 
     /// Whether every row passes whole.
@@ -267,7 +275,7 @@ impl Draft {
         faults
     }
 
-    fn finish(mut self, columns: &[ColumnSpec], unmapped: Unmapped, all: bool) -> Catalogue {
+    fn finish(mut self, columns: &[ColumnSpec], spec: &CatalogueSpec, all: bool) -> Catalogue {
         let mut judged = Vec::new();
         // Children come after their parents, so going backwards a node is complete when it is read.
         for index in (1..self.facts.len()).rev() {
@@ -282,17 +290,25 @@ impl Draft {
         let paths: Vec<String> = columns.iter().map(|column| column.path.clone()).collect();
         let nodes = if all { Vec::new() } else { self.nodes };
         let by_word = words(&paths);
+        let judged_only = if all { Vec::new() } else { judged_only(&spec.visibility, &paths) };
         Catalogue {
             trie: self.trie,
             facts: self.facts,
             nodes,
             paths,
             by_word,
+            judged_only,
             judged,
-            unmapped,
+            unmapped: spec.unmapped,
             all,
         }
     }
+}
+
+fn judged_only(visibility: &VisibilitySpec, columns: &[String]) -> Vec<String> {
+    let VisibilitySpec { private, owner, team } = visibility;
+    let judged = private.iter().chain(owner).chain(team);
+    judged.filter(|path| !columns.contains(path)).cloned().collect()
 }
 
 fn words(paths: &[String]) -> HashMap<String, Vec<ColumnId>, ahash::RandomState> {

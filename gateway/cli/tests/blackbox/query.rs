@@ -130,6 +130,35 @@ fn a_parameter_that_names_a_hidden_column_is_refused() {
     }
 }
 
+/// C9, P1: what hides rows is no way to ask for them. `is_private` is no column of the catalogue, and a
+/// client who filters or sorts by it learns of rows that nobody shows it.
+#[test]
+fn what_hides_rows_cannot_be_asked_by() {
+    let upstream = Upstream::answering(200, CALLS);
+    let key = Key::new("k", &["calls:read"]).with("data_scope", "org_non_private");
+    let gateway = Gateway::start(&Config::with_upstream(&upstream), &Directory::of([key.clone()]));
+    for query in [
+        "is_private=true",
+        "filter[is_private]=true",
+        "isPrivate=1",
+        "IS_PRIVATE__in=1",
+        "limit=1&%69s_private=true",
+        "sort=is_private",
+        "sort=-is_private,created_at",
+        "user_email=ann@acme.test",
+        "filter[team_id]=102",
+        "team_id__in=101,102",
+    ] {
+        let answer = gateway.get(&format!("/api/calls?{query}")).bearer(&key).send();
+        assert_eq!(answer.verdict(), refusal(400, "column_not_allowed"), "{query}");
+    }
+    assert_eq!(upstream.requests_seen(), 0);
+    for query in ["team_id=101", "is_privateer=1", "teams=1", "include_test_teams=true"] {
+        let answer = gateway.get(&format!("/api/calls?{query}")).bearer(&key).send();
+        assert_eq!(answer.status, 200, "{query}: {}", answer.text());
+    }
+}
+
 /// The guard judges by what this key sees: the same query, two accounts.
 #[test]
 fn the_guard_knows_whose_columns_they_are() {

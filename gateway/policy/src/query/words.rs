@@ -193,11 +193,35 @@ fn fold(c: char) -> Option<char> {
     if c.is_ascii() {
         return c.is_ascii_alphanumeric().then(|| c.to_ascii_lowercase());
     }
-    c.is_alphanumeric().then(|| c.to_lowercase().next().unwrap_or(c))
+    // By way of the upper case: some readers compare in that one, where `ſ` is `S` and `ı` is `I`.
+    let upper = c.to_uppercase().next().unwrap_or(c);
+    c.is_alphanumeric().then(|| upper.to_lowercase().next().unwrap_or(upper))
 }
 
 fn folded(text: &str) -> impl Iterator<Item = char> {
     text.chars().filter_map(fold)
+}
+
+/// Whether `name` is alike `parameter`, places in a list at its end left out.
+pub(super) fn spells(name: &str, parameter: &str) -> bool {
+    if folded(parameter).next().is_none() {
+        return name == parameter;
+    }
+    let alike = |text: &str| folded(text).eq(folded(parameter));
+    alike(name) || alike(without_places(name))
+}
+
+/// `team_id` of `team_id[0][]`: without the numbers at the end that something sets apart.
+fn without_places(mut name: &str) -> &str {
+    let between = |c: char| !c.is_alphanumeric();
+    loop {
+        name = name.trim_end_matches(between);
+        let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+        if stem.len() == name.len() || !stem.ends_with(between) {
+            return name;
+        }
+        name = stem;
+    }
 }
 
 /// A decoded name, split at `__` and at all but letters, digits and `_`.

@@ -125,3 +125,24 @@ fn a_catalogue_of_all_columns_lists_none() {
     assert_eq!(catalogue.columns().count(), 0);
     assert_eq!(catalogue.column("a"), None);
 }
+
+/// C9: what rows are judged by is known to a query's guard, also where no column is listed for it.
+#[test]
+fn what_rows_are_judged_by_is_told_unless_it_is_a_column() {
+    let visibility = VisibilitySpec {
+        private: Some("is_private".to_owned()),
+        owner: vec!["email".to_owned(), "agent.email".to_owned()],
+        team: Some("meta.team".to_owned()),
+    };
+    for (columns, expected) in [
+        (&["id"][..], &["is_private", "email", "agent.email", "meta.team"][..]),
+        (&["id", "email", "meta"], &["is_private", "agent.email", "meta.team"]),
+        (&["meta.team", "agent.email", "email", "is_private"], &[]),
+    ] {
+        let catalogue = Catalogue::compile(&spec(columns, visibility.clone())).unwrap();
+        assert_eq!(catalogue.judged_only().collect::<Vec<_>>(), expected, "{columns:?}");
+    }
+    let columns = ColumnsSpec::All { assistants: vec!["agent.id".to_owned()] };
+    let all = CatalogueSpec { columns, visibility, unmapped: Unmapped::Null };
+    assert_eq!(Catalogue::compile(&all).unwrap().judged_only().count(), 0, "all is shown");
+}

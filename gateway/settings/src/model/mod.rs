@@ -76,7 +76,9 @@ pub(crate) struct GatewaySettings {
     #[schemars(length(max = 10_000))]
     pub(crate) routes: Vec<RouteSettings>,
     /// Query parameters that select, sort, group or filter by columns: on routes without `query`
-    /// their values must be columns that the key sees.
+    /// their values must be columns that the key sees. Letter case and separators do not count:
+    /// `order_by` is also `orderBy` and `$orderby`. Add what the services call theirs, such as
+    /// `sort_by`, `ordering`, `columns` or `expand`.
     pub(crate) query_columns: Vec<String>,
     /// The form of the gateway's own errors.
     pub(crate) errors: ErrorsSettings,

@@ -111,7 +111,8 @@ pub(crate) struct TeamsSettings {
     /// A header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) header: Option<HeaderText>,
-    /// A query parameter.
+    /// A query parameter. It counts in any letter case and with any separators; on a route with
+    /// `query` just as written.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub(crate) query: Option<String>,
