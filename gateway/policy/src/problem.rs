@@ -255,6 +255,8 @@ fn unauthorized(error: &AuthorizeError, scopes: &ScopeTable) -> Problem {
         }
         AuthorizeError::Team(TeamError::Ambiguous) => Problem::new(ProblemCode::BadRequest)
             .detail("Two different teams are named in one request."),
+        AuthorizeError::Team(TeamError::Unreadable) => Problem::new(ProblemCode::BadRequest)
+            .detail("A parameter of the query has a name that cannot be read."),
         AuthorizeError::Team(TeamError::Required) => Problem::new(ProblemCode::TeamRequired),
         AuthorizeError::Team(TeamError::Foreign) => Problem::new(ProblemCode::TeamNotAllowed),
         AuthorizeError::ReachNotAllowed => Problem::new(ProblemCode::ReachNotAllowed),

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName};
 
 use crate::ids::TeamId;
 use crate::key::TeamReach;
+use crate::query::{decode, parameters, spells};
 use crate::route::Found;
 
 /// Where a request may name its team (`teams:` of the configuration).
@@ -30,6 +31,8 @@ pub enum TeamRule {
 pub enum TeamError {
     #[error("two different teams are named")]
     Ambiguous,
+    #[error("a parameter's name cannot be read")]
+    Unreadable,
     #[error("a team is required and none is named")]
     Required,
     #[error("the named team is not the key's")]
@@ -39,7 +42,8 @@ pub enum TeamError {
 /// The team a request is about: what it names, held against the key's reach, else the anchor.
 ///
 /// # Errors
-/// [`TeamError`]: two different names, a name that is not the key's, none where one is required.
+/// [`TeamError`]: two different names, a parameter that cannot be read, a name that is not the key's,
+/// none where one is required.
 pub(crate) fn choose(
     naming: &TeamNaming,
     found: &Found<'_, '_>,
@@ -71,55 +75,41 @@ fn is_id(team: &str) -> bool {
     (1..=TEAM_BYTES_MAX).contains(&team.len()) && team.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
+/// The one team that header, query and path name. In the query a name counts in any spelling that an
+/// upstream might take for it: what goes up must not name another team than the one decided on.
 fn named<'a>(
     naming: &TeamNaming,
     found: &Found<'_, 'a>,
     query: Option<&'a str>,
     headers: &'a HeaderMap,
 ) -> Result<Option<Cow<'a, str>>, TeamError> {
-    let in_headers = naming.header.iter().flat_map(|name| headers.get_all(name)).map(|value| {
-        // Bytes that are not text name no team that anybody has.
-        Cow::Borrowed(value.to_str().unwrap_or("\u{0}"))
-    });
-    let in_query = naming.query.iter().flat_map(|name| {
-        query.into_iter().flat_map(|query| query.split(['&', ';'])).filter_map(move |piece| {
-            let (left, value) = piece.split_once('=').unwrap_or((piece, ""));
-            (*decoded(left) == **name).then(|| decoded(value))
-        })
-    });
-    let in_path = naming.param.iter().filter_map(|name| found.params.find(name)).map(Cow::Borrowed);
-    let mut chosen: Option<Cow<'a, str>> = None;
-    for team in in_headers.chain(in_query).chain(in_path) {
-        match &chosen {
-            Some(first) if *first != team => return Err(TeamError::Ambiguous),
-            _ => chosen = Some(team),
+    let mut chosen = None;
+    for value in naming.header.iter().flat_map(|name| headers.get_all(name)) {
+        agree(&mut chosen, Cow::Borrowed(value.to_str().unwrap_or(NOBODYS)))?;
+    }
+    if let Some(name) = &naming.query {
+        for (parameter, value) in query.into_iter().flat_map(parameters) {
+            // A name that cannot be read may be the team's for somebody.
+            if spells(parameter, name).ok_or(TeamError::Unreadable)? {
+                agree(&mut chosen, decode(value).unwrap_or(Cow::Borrowed(NOBODYS)))?;
+            }
         }
+    }
+    for value in naming.param.iter().filter_map(|name| found.params.find(name)) {
+        agree(&mut chosen, Cow::Borrowed(value))?;
     }
     Ok(chosen)
 }
 
-/// Percent codes and `+` undone once; what is not UTF-8 then names no team.
-fn decoded(text: &str) -> Cow<'_, str> {
-    if !text.bytes().any(|b| matches!(b, b'%' | b'+')) {
-        return Cow::Borrowed(text);
-    }
-    let bytes = text.as_bytes();
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let digit =
-            |offset: usize| bytes.get(at + offset).and_then(|b| char::from(*b).to_digit(16));
-        match (byte, digit(1).zip(digit(2))) {
-            (b'%', Some((high, low))) => {
-                // Two digits of base 16 are below 256.
-                plain.push((high << 4 | low) as u8);
-                at += 3;
-                continue;
-            }
-            (b'+', _) => plain.push(b' '),
-            _ => plain.push(byte),
+/// Stands for what is not text: no team that anybody has.
+const NOBODYS: &str = "\u{0}";
+
+fn agree<'a>(chosen: &mut Option<Cow<'a, str>>, team: Cow<'a, str>) -> Result<(), TeamError> {
+    match chosen {
+        Some(first) if *first != team => Err(TeamError::Ambiguous),
+        _ => {
+            *chosen = Some(team);
+            Ok(())
         }
-        at += 1;
     }
-    String::from_utf8(plain).map_or(Cow::Borrowed("\u{0}"), Cow::Owned)
 }

@@ -35,23 +35,25 @@ fn job(world: &World, key: &str, team: Option<&str>) -> Option<Job> {
     by_header
 }
 
+/// The team that goes up, or the code that the request was refused with.
+fn team(world: &World, key: &str, target: &str, named: &[&str]) -> String {
+    let (snapshot, meters) = world.snapshot();
+    let bearer = format!("Bearer {key}");
+    let mut headers = vec![("authorization", bearer.as_str())];
+    headers.extend(named.iter().map(|team| ("x-team-id", *team)));
+    match Ask::get(target, &headers).of(&snapshot, meters) {
+        Ok(Admitted::Forward(admission)) => {
+            admission.grant().team().map_or("none".to_owned(), ToString::to_string)
+        }
+        Ok(_) => "whoami".to_owned(),
+        Err(problem) => problem.code.as_str().to_owned(),
+    }
+}
+
 /// T1 to T3: which team a request is about.
 #[test]
 fn a_team_is_the_keys_or_refused() {
     let world = World::new();
-    let (snapshot, meters) = world.snapshot();
-    let team = |key: &str, target: &str, named: &[&str]| {
-        let bearer = format!("Bearer {key}");
-        let mut headers = vec![("authorization", bearer.as_str())];
-        headers.extend(named.iter().map(|team| ("x-team-id", *team)));
-        match Ask::get(target, &headers).of(&snapshot, meters) {
-            Ok(Admitted::Forward(admission)) => {
-                admission.grant().team().map_or("none".to_owned(), ToString::to_string)
-            }
-            Ok(_) => "whoami".to_owned(),
-            Err(problem) => problem.code.as_str().to_owned(),
-        }
-    };
     for (key, target, named, expected) in [
         ("anchored", "/api/calls", &[][..], "101"),
         ("anchored", "/api/calls", &["101"], "101"),
@@ -85,7 +87,68 @@ fn a_team_is_the_keys_or_refused() {
         ("full", "/api/enterprise/acme", &[], "none"),
         ("full", "/api/enterprise/other", &[], "reach_not_allowed"),
     ] {
-        assert_eq!(team(key, target, named), expected, "{key} {target} {named:?}");
+        assert_eq!(team(&world, key, target, named), expected, "{key} {target} {named:?}");
+    }
+}
+
+/// T1, T2: a name counts in every spelling that an upstream might take for it, or the request is refused.
+#[test]
+fn no_spelling_of_the_parameter_names_another_team() {
+    let world = World::new();
+    for (query, expected) in [
+        ("team_id=102", "102"),
+        ("TEAM_ID=102", "102"),
+        ("teamId=102", "102"),
+        ("team-id=102", "102"),
+        ("team.id=102", "102"),
+        ("team%5fid=102", "102"),
+        ("team_id[]=102", "102"),
+        ("team_id%5B%5D=102", "102"),
+        ("team_id[0]=102", "102"),
+        ("team_id[0][]=102", "102"),
+        ("team_id%00=102", "102"),
+        ("+team_id=102", "102"),
+        ("team%20id=102", "102"),
+        ("limit=1;team_id=102", "102"),
+        ("team_id[0]=102&team_id[1]=102", "102"),
+        ("team_id=1%302", "102"),
+        ("team_id[]=103", "team_not_allowed"),
+        ("Team_Id=103", "team_not_allowed"),
+        ("TEAMID=103", "team_not_allowed"),
+        ("t%C4%B1me=1&team_%C4%B1d=103", "team_not_allowed"),
+        ("team_id=%31%250a", "team_not_allowed"),
+        ("team_id=102%00", "team_not_allowed"),
+        ("team_id=%ff", "team_not_allowed"),
+        ("team_id=102%", "team_not_allowed"),
+        ("team_id", "team_not_allowed"),
+        ("team_id[]=101&team_id[]=102", "bad_request"),
+        ("team_id=101&TEAM_ID=102", "bad_request"),
+        ("team_id=101;team_id=102", "bad_request"),
+        // Where `;` is data, the team is `102;limit=1`.
+        ("team_id=102;limit=1", "bad_request"),
+        ("team_id2=102", "none"),
+        ("teams=102&team=102&id=102&my_team_id_too=102", "none"),
+    ] {
+        assert_eq!(team(&world, "two", &format!("/api/open?{query}"), &[]), expected, "{query}");
+    }
+    for (path, query, expected) in [
+        // Nobody judges names here but who looks for the team's.
+        ("/api/open", "team%255fid=102", "bad_request"),
+        ("/api/open", "%zz=1", "bad_request"),
+        ("/api/open", "a=%zz", "none"),
+        ("/api/calls", "team%255fid=102", "column_not_allowed"),
+        ("/api/calls", "team_id[]=103", "team_not_allowed"),
+        ("/api/calls", "filter[team_id]=102", "column_not_allowed"),
+        ("/api/listed", "team_id=102", "102"),
+        ("/api/listed", "team_id=103", "team_not_allowed"),
+        ("/api/listed", "TEAM_ID=102", "unknown_parameter"),
+        ("/api/listed", "team%5fid=102", "unknown_parameter"),
+        ("/api/listed", "team_id[]=102", "unknown_parameter"),
+        ("/api/free", "team_id=102", "column_not_allowed"),
+        ("/api/free", "limit=102", "none"),
+    ] {
+        let target = format!("{path}?{query}");
+        assert_eq!(team(&world, "two", &target, &[]), expected, "{target}");
     }
 }
 

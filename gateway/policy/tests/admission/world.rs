@@ -80,6 +80,7 @@ fn minute(requests: u32) -> Quota {
     Quota { name: "minute".into(), requests, window_ms: 60_000, kind: QuotaKind::Window }
 }
 
+/// Without a list of columns, all of them.
 fn resource(name: &str, visibility: RowVisibility, columns: &[&str]) -> Resource {
     let spec = |path: &&str| ColumnSpec {
         path: (*path).to_owned(),
@@ -92,7 +93,10 @@ fn resource(name: &str, visibility: RowVisibility, columns: &[&str]) -> Resource
         team: Some("team_id".to_owned()),
     };
     let catalogue = Catalogue::compile(&CatalogueSpec {
-        columns: ColumnsSpec::Listed(columns.iter().map(spec).collect()),
+        columns: match columns {
+            [] => ColumnsSpec::All { assistants: Vec::new() },
+            _ => ColumnsSpec::Listed(columns.iter().map(spec).collect()),
+        },
         visibility: if visibility == RowVisibility::Columns { judged } else { Default::default() },
         unmapped: Unmapped::Null,
     })
@@ -115,6 +119,7 @@ fn resources() -> Vec<Resource> {
         ),
         resource("contacts", RowVisibility::Upstream, &["id", "name"]),
         resource("plain", RowVisibility::Unstated, &["id"]),
+        resource("open", RowVisibility::Columns, &[]),
     ]
 }
 
@@ -157,6 +162,11 @@ fn routes(scopes: &ScopeTable) -> Vec<Route> {
         },
         Route { team: TeamRule::None, ..route(scopes, "GET|POST /api/webhooks", "webhooks", 1) },
         route(scopes, "GET /api/plain", "calls:read", 2),
+        route(scopes, "GET /api/open", "calls:read", 3),
+        Route {
+            query: QueryRule::Allow(vec!["limit".into()]),
+            ..route(scopes, "GET /api/listed", "calls:read", 0)
+        },
     ]
 }
 
