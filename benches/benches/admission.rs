@@ -8,11 +8,10 @@
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
 
 use colonnade_benches::directory::{headers, snapshot};
 use colonnade_benches::draw::Draw;
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::Criterion;
 use gateway_policy::{
     Meters, PresentedKey, RequestHead, Snapshot, UnixMs, admit, authenticate, extract,
 };
@@ -100,11 +99,4 @@ fn refusals(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default()
-        .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(2));
-    targets = admission, refusals
-}
-criterion_main!(benches);
+colonnade_benches::measure!(admission, refusals);

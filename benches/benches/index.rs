@@ -5,10 +5,9 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Duration;
 
 use colonnade_benches::directory::snapshot;
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::Criterion;
 
 fn change(c: &mut Criterion) {
     let mut group = c.benchmark_group("index");
@@ -26,11 +25,4 @@ fn change(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default()
-        .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(2));
-    targets = change
-}
-criterion_main!(benches);
+colonnade_benches::measure!(change);

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::Criterion;
 use gateway_limits::{Meters, Quota, QuotaKind, Quotas, REQUESTS_MAX, Slot, UnixMs};
 
 const NOW: u64 = 1_711_700_012_345;
@@ -165,11 +165,4 @@ fn assign_again(c: &mut Criterion) {
     });
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default()
-        .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(2));
-    targets = admit_by_keys, admit_by_limits, refuse, two_threads, assign_again
-}
-criterion_main!(benches);
+colonnade_benches::measure!(admit_by_keys, admit_by_limits, refuse, two_threads, assign_again);

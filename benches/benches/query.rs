@@ -3,10 +3,9 @@
 //! `cargo bench -p colonnade-benches --bench query`
 
 use std::hint::black_box;
-use std::time::Duration;
 
 use colonnade_benches::calls::job;
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::Criterion;
 use gateway_policy::{QUERY_COLUMNS_DEFAULT, QueryRule};
 
 const PAGE: &str = "limit=100&offset=200&start_date=2026-11-01&end_date=2026-11-30";
@@ -38,11 +37,4 @@ fn check(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default()
-        .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(2));
-    targets = check
-}
-criterion_main!(benches);
+colonnade_benches::measure!(check);

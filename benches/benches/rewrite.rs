@@ -4,10 +4,9 @@
 //! `cargo bench -p colonnade-benches --bench rewrite`
 
 use std::hint::black_box;
-use std::time::Duration;
 
 use colonnade_benches::calls::{ASSISTANTS, FALLBACK, SHOWN, job, page};
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput};
 use gateway_rewrite::{Job, Rewriter};
 use serde_json::Value;
 
@@ -60,11 +59,4 @@ fn tree(page: &[u8]) -> Value {
     body
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default()
-        .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(2));
-    targets = streamed
-}
-criterion_main!(benches);
+colonnade_benches::measure!(streamed);

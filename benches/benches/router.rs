@@ -3,10 +3,9 @@
 //! `cargo bench -p colonnade-benches --bench router`
 
 use std::hint::black_box;
-use std::time::Duration;
 
 use colonnade_benches::directory::{AVOCA, rules};
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::Criterion;
 use http::Method;
 
 const UUID: &str = "/api/calls/3f2b8c1e-9a47-4d6f-8b20-5c1d7e9f0a34/transcript";
@@ -38,11 +37,4 @@ fn find(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default()
-        .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(2));
-    targets = find
-}
-criterion_main!(benches);
+colonnade_benches::measure!(find);

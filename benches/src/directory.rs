@@ -97,37 +97,27 @@ pub fn snapshot(keys: usize) -> (Snapshot, Meters) {
 }
 
 fn account(first: usize, keys: usize) -> AccountRecord {
-    let shown = calls::SHOWN.map(str::to_owned).to_vec();
+    let list = |columns: &[&str]| columns.iter().map(|column| (*column).to_owned()).collect();
+    let calls = |columns: &[&str]| BTreeMap::from([("calls".to_owned(), list(columns))]);
     let names = calls::ASSISTANTS.map(|(id, name)| (id.to_owned(), name.to_owned())).to_vec();
     AccountRecord {
-        id: format!("account_{first}"),
         name: format!("Account {first}"),
-        plan: "enterprise".to_owned(),
-        teams: Some(vec!["101".to_owned(), "102".to_owned()]),
-        live_max: None,
-        columns: BTreeMap::from([("calls".to_owned(), shown)]),
-        team_columns: BTreeMap::new(),
+        teams: Some(list(&["101", "102"])),
+        columns: calls(&calls::SHOWN),
+        // One column less: rows of 102 must not pass while 101 is chosen.
+        team_columns: BTreeMap::from([("102".to_owned(), calls(&calls::SHOWN[1..]))]),
         assistants: AssistantNames { names, fallback: Some(calls::FALLBACK.to_owned()) },
-        users: Vec::new(),
         keys: (first..keys.min(first + KEYS_PER_ACCOUNT)).map(key).collect(),
+        ..AccountRecord::new(&format!("account_{first}"), "enterprise")
     }
 }
 
 fn key(number: usize) -> KeyRecord {
+    let digest = Digest::sha256(key_text(number).as_bytes());
     KeyRecord {
-        id: format!("key_{number}"),
         name: format!("Integration {number}"),
-        digest: Digest::sha256(key_text(number).as_bytes()),
         display: "avoca_ab12\u{2026}9f0c".to_owned(),
-        scopes: ["calls:read", "transcripts:read"].map(str::to_owned).to_vec(),
-        data_scope: None,
-        user: None,
-        owner: None,
-        teams: None,
-        expires_at: None,
-        revoked_at: None,
-        allowed_ips: Vec::new(),
-        limits: None,
+        ..KeyRecord::new(&format!("key_{number}"), digest, &["calls:read", "transcripts:read"])
     }
 }
 

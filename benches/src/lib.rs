@@ -10,3 +10,19 @@ pub mod draw;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The `main` of a bench: these functions, each measurement warmed up for half a second and taken for
+/// two. Criterion's arguments say otherwise where wanted.
+#[macro_export]
+macro_rules! measure {
+    ($($target:path),+) => {
+        criterion::criterion_group! {
+            name = benches;
+            config = criterion::Criterion::default()
+                .warm_up_time(std::time::Duration::from_millis(500))
+                .measurement_time(std::time::Duration::from_secs(2));
+            targets = $($target),+
+        }
+        criterion::criterion_main!(benches);
+    };
+}

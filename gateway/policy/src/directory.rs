@@ -5,12 +5,10 @@
 //!
 //! What a key sees of rows and columns is put together in `seen`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gateway_limits::{Meters, Quota, Quotas, UnixMs};
+use gateway_limits::{Meters, Quotas};
 use gateway_rewrite::{Names, Shown};
-use ipnet::IpNet;
 
 use crate::columns::{Account, AccountColumns};
 use crate::ids::{AccountId, KeyId, TeamId};
@@ -21,67 +19,10 @@ use crate::scope::ScopeSet;
 use crate::snapshot::{Plan, Rules};
 use crate::token::{Digest, DigestKind};
 
+mod record;
 mod seen;
 
-/// All records, as stored.
-#[derive(Debug, Clone, Default)]
-pub struct Directory {
-    pub accounts: Vec<AccountRecord>,
-}
-
-/// Columns by resource.
-pub type ColumnLists = BTreeMap<String, Vec<String>>;
-
-/// Display names by assistant id, and what stands for an id without one.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AssistantNames {
-    pub names: Vec<(String, String)>,
-    pub fallback: Option<String>,
-}
-
-#[derive(Debug, Clone)]
-pub struct AccountRecord {
-    pub id: String,
-    pub name: String,
-    pub plan: String,
-    /// `None`: any team is the account's.
-    pub teams: Option<Vec<String>>,
-    pub live_max: Option<u32>,
-    pub columns: ColumnLists,
-    pub team_columns: BTreeMap<String, ColumnLists>,
-    pub assistants: AssistantNames,
-    pub users: Vec<UserRecord>,
-    pub keys: Vec<KeyRecord>,
-}
-
-#[derive(Debug, Clone)]
-pub struct UserRecord {
-    pub id: String,
-    pub email: Option<String>,
-    pub active: bool,
-}
-
-#[derive(Debug, Clone)]
-pub struct KeyRecord {
-    pub id: String,
-    pub name: String,
-    pub digest: Digest,
-    /// Masked, as lists show it.
-    pub display: String,
-    pub scopes: Vec<String>,
-    pub data_scope: Option<DataScope>,
-    /// Whom the key was issued to; user data scopes only.
-    pub user: Option<String>,
-    /// Who made it; for audit, changes nothing.
-    pub owner: Option<String>,
-    /// `None`: all of the account's.
-    pub teams: Option<Vec<String>>,
-    pub expires_at: Option<UnixMs>,
-    pub revoked_at: Option<UnixMs>,
-    pub allowed_ips: Vec<IpNet>,
-    /// Instead of the plan's.
-    pub limits: Option<Vec<Quota>>,
-}
+pub use record::{AccountRecord, AssistantNames, ColumnLists, Directory, KeyRecord, UserRecord};
 
 /// A record that was left out, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use gateway_policy::{
-    AccountRecord, AssistantNames, Carrier, Compiled, CredentialRules, DataScope, Digest,
-    Directory, KeyRecord, Meters, Pattern, Plan, QueryRule, Quota, QuotaKind, Quotas, Resource,
-    ResourceId, Route, RouteConflict, RouteId, RouteTable, RowVisibility, Rules, ScopeRule,
-    ScopeTable, Shape, Shown, Snapshot, TeamNaming, TeamRule, UnixMs, UpstreamId, UserRecord,
-    compile,
+    AccountRecord, Carrier, Compiled, CredentialRules, DataScope, Digest, Directory, KeyRecord,
+    Meters, Pattern, Plan, QueryRule, Quota, QuotaKind, Quotas, Resource, ResourceId, Route,
+    RouteConflict, RouteId, RouteTable, RowVisibility, Rules, ScopeRule, ScopeTable, Shape, Shown,
+    Snapshot, TeamNaming, TeamRule, UnixMs, UpstreamId, UserRecord, compile,
 };
 use gateway_rewrite::{
     Catalogue, CatalogueSpec, ColumnSpec, ColumnsSpec, Unmapped, VisibilitySpec,
@@ -179,21 +178,7 @@ pub(crate) fn conflicting_routes() -> Result<RouteTable, Vec<RouteConflict>> {
 }
 
 fn key(text: &str, scopes: &[&str]) -> KeyRecord {
-    KeyRecord {
-        id: text.to_owned(),
-        name: text.to_owned(),
-        digest: Digest::sha256(text.as_bytes()),
-        display: String::new(),
-        scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
-        data_scope: None,
-        user: None,
-        owner: None,
-        teams: None,
-        expires_at: None,
-        revoked_at: None,
-        allowed_ips: Vec::new(),
-        limits: None,
-    }
+    KeyRecord::new(text, Digest::sha256(text.as_bytes()), scopes)
 }
 
 fn of_scope(scope: DataScope) -> KeyRecord {
@@ -250,18 +235,13 @@ fn columns(columns: &[&str]) -> BTreeMap<String, Vec<String>> {
 
 fn account(id: &str, keys: Vec<KeyRecord>) -> AccountRecord {
     AccountRecord {
-        id: id.to_owned(),
-        name: id.to_owned(),
-        plan: "standard".to_owned(),
         teams: teams(&["101", "102", "103"]),
-        live_max: None,
         columns: columns(&["created_at", "assistant_id"]),
         // 102 shows what the account does not; 103 shows nothing that another team hides.
         team_columns: BTreeMap::from([
             ("102".to_owned(), columns(&["email"])),
             ("103".to_owned(), columns(&[])),
         ]),
-        assistants: AssistantNames::default(),
         users: vec![
             UserRecord {
                 id: "u_ann".to_owned(),
@@ -271,6 +251,7 @@ fn account(id: &str, keys: Vec<KeyRecord>) -> AccountRecord {
             UserRecord { id: "u_bob".to_owned(), email: None, active: false },
         ],
         keys,
+        ..AccountRecord::new(id, "standard")
     }
 }
 
