@@ -5,10 +5,13 @@
 //!
 //! What a key sees of rows and columns is put together in `seen`.
 
+use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use gateway_limits::{Meters, Quotas};
 use gateway_rewrite::{Names, Shown};
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::columns::{Account, AccountColumns};
 use crate::ids::{AccountId, KeyId, TeamId};
@@ -51,7 +54,7 @@ pub fn compile(directory: &Directory, rules: &Rules, meters: &Meters) -> Compile
     let mut compiler = Compiler { rules, meters, faults: Vec::new() };
     let mut entries: Vec<(Digest, Arc<KeyEntry>)> = Vec::new();
     let mut digests = std::collections::HashMap::new();
-    let mut ids = std::collections::HashSet::new();
+    let mut ids = HashSet::new();
     for record in &directory.accounts {
         let place = format!("accounts.{}", record.id);
         let Some(account) = compiler.account(record, &place) else { continue };
@@ -125,10 +128,7 @@ impl Compiler<'_> {
             columns,
             names: Arc::new(Names::new(names, record.assistants.fallback.as_deref())),
         };
-        let teams = record
-            .teams
-            .as_ref()
-            .map(|teams| teams.iter().map(|team| TeamId::from(team.as_str())).collect());
+        let teams = record.teams.as_deref().map(distinct);
         Some(CompiledAccount { account: Arc::new(account), plan, teams })
     }
 
@@ -198,7 +198,7 @@ impl Compiler<'_> {
             whole_account,
             expires_at: key.expires_at,
             revoked_at: key.revoked_at,
-            allowed_ips: key.allowed_ips.clone(),
+            allowed_ips: key.allowed_ips.iter().copied().map(plain).collect(),
             quotas,
             slot,
         })
@@ -283,8 +283,7 @@ impl Compiler<'_> {
                         self.fault(at, format!("team `{team}` is not one of the account's"));
                     }
                 }
-                let reach: Vec<TeamId> =
-                    own.iter().map(|team| TeamId::from(team.as_str())).collect();
+                let reach = distinct(own);
                 let whole =
                     all.as_ref().is_some_and(|all| all.iter().all(|team| reach.contains(team)));
                 (TeamReach::Only(reach), whole)
@@ -302,6 +301,23 @@ impl Compiler<'_> {
             }
         }
     }
+}
+
+/// One team written twice is one, and then the anchor of a key that has no other.
+fn distinct(teams: &[String]) -> Vec<TeamId> {
+    let mut seen = HashSet::new();
+    let first = teams.iter().map(String::as_str).filter(|team| seen.insert(*team));
+    first.map(TeamId::from).collect()
+}
+
+/// A v4 network in v6 clothes, such as `::ffff:192.0.2.0/120`, as the v4 network that clients are in.
+fn plain(net: IpNet) -> IpNet {
+    let (IpAddr::V4(address), Some(prefix)) =
+        (net.network().to_canonical(), net.prefix_len().checked_sub(96))
+    else {
+        return net;
+    };
+    Ipv4Net::new(address, prefix).map_or(net, IpNet::V4)
 }
 
 /// The listed columns and those that are always shown; else the ones that do not exist.

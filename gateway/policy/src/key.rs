@@ -128,7 +128,7 @@ pub struct KeyEntry {
     pub whole_account: bool,
     pub expires_at: Option<UnixMs>,
     pub revoked_at: Option<UnixMs>,
-    /// Empty: any address.
+    /// Empty: any address. None in v6 clothes.
     pub allowed_ips: Vec<IpNet>,
     pub quotas: Arc<Quotas>,
     pub slot: Slot,
@@ -138,7 +138,9 @@ pub struct KeyEntry {
 }
 
 impl KeyEntry {
+    /// A v4 address in v6 clothes (`::ffff:192.0.2.1`) is that v4 address.
     pub fn allows(&self, client: IpAddr) -> bool {
+        let client = client.to_canonical();
         self.allowed_ips.is_empty() || self.allowed_ips.iter().any(|net| net.contains(&client))
     }
 

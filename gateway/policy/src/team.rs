@@ -96,7 +96,8 @@ fn named<'a>(
         }
     }
     for value in naming.param.iter().filter_map(|name| found.params.find(name)) {
-        agree(&mut chosen, Cow::Borrowed(value))?;
+        // Its codes are left as they are, so one team could be named in two ways.
+        agree(&mut chosen, Cow::Borrowed(if value.contains('%') { NOBODYS } else { value }))?;
     }
     Ok(chosen)
 }

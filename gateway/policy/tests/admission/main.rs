@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod ask;
+mod reach;
 mod teams;
 mod world;
 

@@ -84,6 +84,9 @@ fn a_team_is_the_keys_or_refused() {
         ("any_team", "/api/calls?team_id=7%0d%0aX:8", &[], "team_not_allowed"),
         ("any_team", "/api/calls?team_id=%C3%A9", &[], "team_not_allowed"),
         ("any_team", "/api/calls?team_id=+7", &[], "team_not_allowed"),
+        ("any_team", "/api/v1/teams/a:b/calls", &[], "a:b"),
+        ("any_team", "/api/v1/teams/a%3Ab/calls", &[], "team_not_allowed"),
+        ("one_twice", "/api/strict", &[], "101"),
         ("full", "/api/enterprise/acme", &[], "none"),
         ("full", "/api/enterprise/other", &[], "reach_not_allowed"),
     ] {

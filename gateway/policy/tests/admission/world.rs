@@ -181,6 +181,11 @@ fn key(text: &str, scopes: &[&str]) -> KeyRecord {
     KeyRecord::new(text, Digest::sha256(text.as_bytes()), scopes)
 }
 
+fn from(nets: &[&str], text: &str) -> KeyRecord {
+    let allowed_ips = nets.iter().map(|net| net.parse().unwrap()).collect();
+    KeyRecord { allowed_ips, ..key(text, &["calls:read"]) }
+}
+
 fn of_scope(scope: DataScope) -> KeyRecord {
     let user = scope.is_user().then(|| "u_ann".to_owned());
     let scopes = ["calls:read", "contacts:read"];
@@ -203,6 +208,8 @@ fn keys() -> Vec<KeyRecord> {
         key("scopeless", &["other:read"]),
         KeyRecord { teams: teams(&["101"]), ..key("anchored", &calls) },
         KeyRecord { teams: teams(&["101", "102"]), ..key("two", &calls) },
+        KeyRecord { teams: teams(&["101", "101"]), ..key("one_twice", &calls) },
+        KeyRecord { teams: teams(&["103", "101", "102"]), ..key("each", &calls) },
         KeyRecord { teams: teams(&["101", "103"]), ..key("two_plain", &calls) },
         KeyRecord { revoked_at: Some(UnixMs(NOW.0 + 1_000_000)), ..key("revoked", &calls) },
         KeyRecord { expires_at: Some(UnixMs(1)), ..key("expired", &calls) },
@@ -214,7 +221,13 @@ fn keys() -> Vec<KeyRecord> {
             ..key("ann", &calls)
         },
         KeyRecord { data_scope: bob.0, user: bob.1, ..key("bob", &calls) },
-        KeyRecord { allowed_ips: vec!["203.0.113.0/24".parse().unwrap()], ..key("office", &calls) },
+        from(&["203.0.113.0/24"], "office"),
+        from(&["203.0.113.64/26", "2001:db8:aa::/48"], "offices"),
+        from(&["203.0.113.7/24"], "host_bits"),
+        from(&["203.0.113.7/32"], "one_host"),
+        from(&["::ffff:203.0.113.0/120"], "mapped"),
+        from(&["0.0.0.0/0"], "any_v4"),
+        from(&["::/0"], "any_v6"),
         KeyRecord { limits: Some(vec![minute(2)]), ..key("poor", &calls) },
         key("broken_empty", &[]),
         key("broken_scope", &["callz:read"]),
@@ -256,6 +269,8 @@ fn account(id: &str, keys: Vec<KeyRecord>) -> AccountRecord {
 }
 
 fn directory() -> Directory {
+    let some_of_any =
+        KeyRecord { teams: teams(&["101", "102"]), ..key("some_of_any", &["calls:read"]) };
     let two_of_uniform =
         KeyRecord { teams: teams(&["101", "102"]), ..key("two_of_uniform", &["calls:read"]) };
     Directory {
@@ -267,7 +282,7 @@ fn directory() -> Directory {
             },
             AccountRecord {
                 teams: None,
-                ..account("open", vec![key("any_team", &["calls:read"])])
+                ..account("open", vec![key("any_team", &["calls:read"]), some_of_any])
             },
             AccountRecord {
                 team_columns: BTreeMap::new(),
