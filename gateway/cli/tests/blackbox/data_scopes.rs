@@ -144,13 +144,24 @@ fn head_does_not_tell_of_a_hidden_row() {
     }
 }
 
+const MORE_RESOURCES: &str = "
+  owned: { columns: { id: {} }, visibility: { owner: user_email } }
+  every: { columns: all, visibility: { private: is_private, owner: user_email } }";
+
+const MORE_ROUTES: &str = r#"
+  - { match: GET /api/owned, upstream: calls, scope: calls:read, resource: owned, rows: "data[]" }
+  - { match: GET /api/every, upstream: calls, scope: calls:read, resource: every, rows: "data[]" }"#;
+
 /// P7: where rows do not say whose they are, a key that may not see all of them is refused, before
 /// the upstream is asked; unless the upstream is known to enforce it.
 #[test]
 fn a_data_scope_that_cannot_be_kept_closes_the_route() {
     let upstream = Upstream::answering(200, r#"{"data":[]}"#);
     let keys = keys();
-    let gateway = Gateway::start(&Config::with_upstream(&upstream), &Directory::of(keys.clone()));
+    let config = Config::with_upstream(&upstream)
+        .also("resources", MORE_RESOURCES)
+        .also("routes", MORE_ROUTES);
+    let gateway = Gateway::start(&config, &Directory::of(keys.clone()));
     let unsupported = refusal(403, "data_scope_not_supported");
     for (target, passes) in [
         // neither columns nor the upstream
@@ -158,6 +169,10 @@ fn a_data_scope_that_cannot_be_kept_closes_the_route() {
         ("/api/coach/rubrics", [false, false, false, true, true]),
         // a column for private, none for the owner
         ("/api/leads", [false, false, true, true, true]),
+        // a column for the owner, none for private
+        ("/api/owned", [false, true, false, true, true]),
+        // both, and all columns pass
+        ("/api/every", [true, true, true, true, true]),
         // the upstream enforces it
         ("/api/contacts", [true, true, true, true, true]),
     ] {

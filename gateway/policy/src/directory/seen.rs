@@ -2,7 +2,7 @@
 //!
 //! Teams may have column lists of their own, and a key may reach several teams. So that no row comes
 //! out with columns that its team hides, an answer without a chosen team shows what all of them
-//! show; and where the chosen team shows more than that, rows of the others do not pass (decision 5).
+//! show; and where the chosen team shows more than that, rows of the others do not pass (decisions 5 and 10).
 //!
 //! Cost: for a key of several teams, one rule for each team it reaches and a pointer for each of
 //! those and each resource, if any of them has a list of its own; nothing otherwise.

@@ -106,7 +106,7 @@ impl Default for GatewaySettings {
             resources: Named::default(),
             teams: None,
             routes: Vec::new(),
-            query_columns: route::QUERY_COLUMNS_DEFAULT.map(String::from).to_vec(),
+            query_columns: gateway_policy::QUERY_COLUMNS_DEFAULT.map(String::from).to_vec(),
             errors: ErrorsSettings::default(),
             bounds: BoundsSettings::default(),
             drain: DrainSettings::default(),

@@ -5,10 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use super::scalar::{Duration, HeaderText, Size};
 
-/// Parameters that name columns in many APIs (CONTRACT section 3, "Query").
-pub(crate) const QUERY_COLUMNS_DEFAULT: [&str; 8] =
-    ["fields", "select", "include", "sort", "order", "order_by", "group_by", "filter"];
-
 /// What is served under one pattern.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
