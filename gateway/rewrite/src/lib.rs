@@ -41,6 +41,7 @@
 mod catalogue;
 mod error;
 mod facts;
+mod index;
 mod job;
 mod judge;
 mod lexer;

@@ -15,6 +15,8 @@
 
 mod hidden;
 mod member;
+mod members;
+mod memo;
 mod scalar;
 mod structure;
 mod value;
@@ -22,6 +24,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::fmt;
 
 use crate::error::{Fault, Reason};
@@ -31,6 +34,7 @@ use crate::lexer::{Decoded, LiteralLexer, NumberLexer, StringLexer};
 use crate::output::Output;
 use crate::trie::{NO_NODE, NodeId, ROOT};
 use crate::{Job, RewriteError, Totals, Unmapped};
+use members::Work;
 
 /// Rewrites one body. Give it the pieces in order, then end it.
 pub struct Rewriter {
@@ -160,6 +164,8 @@ struct Frame {
     /// A member or element was written, so that the next needs a comma.
     wrote: bool,
     is_row: bool,
+    /// Number in the memo of its last member that went the quick way.
+    last: u8,
 }
 
 impl Frame {
@@ -172,6 +178,7 @@ impl Frame {
         verbatim: false,
         wrote: false,
         is_row: false,
+        last: memo::NONE,
     };
 }
 
@@ -227,6 +234,21 @@ struct RowMark {
     before: Totals,
 }
 
+thread_local! {
+    /// What a thread works with from one piece to the next, of whatever body.
+    static WORK: Cell<Option<Box<Work>>> = const { Cell::new(None) };
+}
+
+fn lend() -> Box<Work> {
+    let mut work = WORK.take().unwrap_or_else(|| Box::new(Work::new()));
+    work.clear();
+    work
+}
+
+fn give_back(work: Box<Work>) {
+    WORK.set(Some(work));
+}
+
 impl Rewriter {
     pub fn new(job: Job) -> Rewriter {
         let judge = Judge::new(&job.rows, &job.catalogue);
@@ -276,7 +298,10 @@ impl Rewriter {
             return Err(refused);
         }
         self.output.lend(out);
-        let result = self.walk(chunk).and_then(|()| self.end_piece(chunk));
+        let mut work = lend();
+        work.memo.begin(&self.job, self.judge.active());
+        let result = self.walk(chunk, &mut work).and_then(|()| self.end_piece(chunk));
+        give_back(work);
         self.output.give_back(out);
         match result {
             Ok(()) => {
@@ -304,10 +329,13 @@ impl Rewriter {
         &self.totals
     }
 
-    fn walk(&mut self, piece: &[u8]) -> Result<(), Fault> {
+    fn walk(&mut self, piece: &[u8], work: &mut Work) -> Result<(), Fault> {
         let mut at = 0;
         while at < piece.len() {
             at = match self.state {
+                State::NextName | State::FirstName if self.is_quick() => {
+                    self.members(piece, at, work)?
+                }
                 State::Value => self.value(piece, at)?,
                 State::After => self.after(piece, at)?,
                 State::FirstName => self.first_name(piece, at)?,

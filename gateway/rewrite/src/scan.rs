@@ -1,10 +1,18 @@
-//! Finds the next byte that matters.
+//! Finds the bytes that matter: the next one, or all of them in blocks of 64.
 //!
-//! Eight bytes at a time in one register: a byte of interest leaves its top bit set in a word, and
-//! the lowest set bit is exact (borrows only disturb the bytes after a hit, which are looked at
-//! again). Strings of bodies are short, so a plain word loop does as well as a vector search.
+//! The searches for the next one take eight bytes at a time in one register: a byte of interest leaves
+//! its top bit set in a word, and the lowest set bit is exact (borrows only disturb the bytes after a
+//! hit, which are looked at again). The blocks are looked at by the widest vectors that the machine is
+//! found to have when it runs, AVX-512 or AVX2, else by the same words; all say the same.
+//!
+//! The only `unsafe` code of the crate is here: calls of functions compiled for features that were
+//! looked for before, and loads from arrays of the size that is loaded.
 //!
 //! Not here: any meaning of the bytes.
+
+#![allow(unsafe_code)]
+
+use crate::index::Carry;
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const TOPS: u64 = 0x8080_8080_8080_8080;
@@ -111,6 +119,350 @@ pub(crate) fn digits_end(bytes: &[u8], from: usize) -> usize {
         at += 1;
     }
     at
+}
+
+/// One bit for each byte of a block of 64, the lowest for the first byte.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    pub(crate) quotes: u64,
+    pub(crate) backslashes: u64,
+    /// Brackets of either kind and commas; maybe form feeds too, which JSON has nowhere raw.
+    pub(crate) marks: u64,
+}
+
+/// Takes blocks in their order.
+pub(crate) trait Sink {
+    /// `prefix` says for each bit whether the number of bits up to and with it is odd. False: no more.
+    fn block(
+        &mut self,
+        number: usize,
+        carry: &mut Carry,
+        marks: Marks,
+        prefix: impl Fn(u64) -> u64,
+    ) -> bool;
+}
+
+/// Shows the sink every block of the bytes, and says how many bytes it took.
+pub(crate) fn with_marks(bytes: &[u8], sink: &mut impl Sink) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if x86::has_avx512() {
+            // SAFETY: the features that the function is compiled for were just found.
+            return unsafe { x86::with_marks_avx512(bytes, sink) };
+        }
+        if x86::has_avx2() {
+            // SAFETY: as above.
+            return unsafe { x86::with_marks_avx2(bytes, sink) };
+        }
+    }
+    blocks(bytes, sink, words::marks, words::prefix)
+}
+
+#[inline(always)]
+fn blocks(
+    bytes: &[u8],
+    sink: &mut impl Sink,
+    marks: impl Fn(&[u8; 64]) -> Marks,
+    prefix: impl Fn(u64) -> u64,
+) -> usize {
+    let mut carry = Carry::default();
+    let (whole, rest) = bytes.as_chunks::<64>();
+    for (number, block) in whole.iter().enumerate() {
+        if !sink.block(number, &mut carry, marks(block), &prefix) {
+            return number * 64;
+        }
+    }
+    let mut last = [b' '; 64];
+    if !rest.is_empty() {
+        last[..rest.len()].copy_from_slice(rest);
+        if !sink.block(whole.len(), &mut carry, marks(&last), &prefix) {
+            return whole.len() * 64;
+        }
+    }
+    bytes.len()
+}
+
+/// The 32 bytes at a place, if there are so many.
+#[inline(always)]
+pub(crate) fn chunk(bytes: &[u8], at: usize) -> Option<&[u8; 32]> {
+    if at < bytes.len().saturating_sub(31) {
+        // SAFETY: at + 32 <= len, as at < len - 31. One comparison where a slice would need two.
+        Some(unsafe { &*bytes.as_ptr().add(at).cast::<[u8; 32]>() })
+    } else {
+        None
+    }
+}
+
+/// What the walk asks of 32 bytes at once. One bit a byte, the lowest for the first.
+pub(crate) trait Lanes: Copy {
+    fn equal(self, bytes: &[u8; 32], other: &[u8; 32]) -> u32;
+    fn quotes(self, bytes: &[u8; 32]) -> u32;
+    /// Bytes at which a string ends or has to be read with care: quotes, backslashes, control bytes,
+    /// bytes of non-ASCII characters.
+    fn stops(self, bytes: &[u8; 32]) -> u32;
+}
+
+/// Something to do with the widest lanes there are. `run` and what it calls should be inlined, so that
+/// they are compiled for the machine's features.
+pub(crate) trait Task {
+    type Done;
+    fn run(self, lanes: impl Lanes) -> Self::Done;
+}
+
+#[inline]
+pub(crate) fn run<T: Task>(task: T) -> T::Done {
+    #[cfg(target_arch = "x86_64")]
+    if x86::has_avx2() {
+        // SAFETY: the features that the function is compiled for were just found.
+        return unsafe { x86::run_avx2(task) };
+    }
+    task.run(Words)
+}
+
+pub(crate) use words::Words;
+
+/// Eight bytes at a time, for machines without vectors that are known here.
+mod words {
+    use super::{Lanes, Marks, ONES, TOPS};
+
+    /// The top bits of eight bytes as the low bits of one.
+    #[inline(always)]
+    fn gathered(tops: u64) -> u64 {
+        (tops & TOPS).wrapping_mul(0x0002_0408_1020_4081) >> 56
+    }
+
+    /// As `equal_bytes`, but exact in every byte.
+    #[inline(always)]
+    fn all_equal_bytes(word: u64, byte: u8) -> u64 {
+        let other = word ^ (ONES * byte as u64);
+        !(((other & !TOPS) + !TOPS) | other) & TOPS
+    }
+
+    #[derive(Clone, Copy)]
+    pub(crate) struct Words;
+
+    impl Words {
+        #[inline(always)]
+        fn bits(bytes: &[u8; 32], hits: impl Fn(u64) -> u64) -> u32 {
+            let (words, _) = bytes.as_chunks::<8>();
+            words.iter().rev().fold(0, |bits, eight| {
+                bits << 8 | gathered(hits(u64::from_le_bytes(*eight))) as u32
+            })
+        }
+    }
+
+    impl Lanes for Words {
+        #[inline(always)]
+        fn equal(self, bytes: &[u8; 32], other: &[u8; 32]) -> u32 {
+            let mut differences = [0; 32];
+            for ((difference, one), other) in differences.iter_mut().zip(bytes).zip(other) {
+                *difference = one ^ other;
+            }
+            Words::bits(&differences, |word| all_equal_bytes(word, 0))
+        }
+
+        #[inline(always)]
+        fn quotes(self, bytes: &[u8; 32]) -> u32 {
+            Words::bits(bytes, |word| all_equal_bytes(word, b'"'))
+        }
+
+        #[inline(always)]
+        fn stops(self, bytes: &[u8; 32]) -> u32 {
+            Words::bits(bytes, |word| {
+                all_equal_bytes(word, b'"') | all_equal_bytes(word, b'\\') | odd_bytes(word)
+            })
+        }
+    }
+
+    /// Control bytes and bytes of non-ASCII characters.
+    #[inline(always)]
+    fn odd_bytes(word: u64) -> u64 {
+        // At least 0x20 without the top bit: the sum, which cannot overflow, reaches the top bit.
+        let printable = (word & !TOPS) + ONES * (0x80 - 0x20);
+        (word | !printable) & TOPS
+    }
+
+    pub(super) fn marks(block: &[u8; 64]) -> Marks {
+        let mut all = Marks::default();
+        let (words, _) = block.as_chunks::<8>();
+        for (index, eight) in words.iter().enumerate() {
+            let word = u64::from_le_bytes(*eight);
+            let folded = word | (ONES * 0x20);
+            let shift = index * 8;
+            all.quotes |= gathered(all_equal_bytes(word, b'"')) << shift;
+            all.backslashes |= gathered(all_equal_bytes(word, b'\\')) << shift;
+            all.marks |= gathered(
+                all_equal_bytes(folded, b',')
+                    | all_equal_bytes(folded, b'{')
+                    | all_equal_bytes(folded, b'}'),
+            ) << shift;
+        }
+        all
+    }
+
+    #[inline(always)]
+    pub(super) fn prefix(bits: u64) -> u64 {
+        let mut sum = bits;
+        for shift in [1, 2, 4, 8, 16, 32] {
+            sum ^= sum << shift;
+        }
+        sum
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::is_x86_feature_detected;
+    use std::arch::x86_64::*;
+
+    use super::{Lanes, Marks, Sink, Task, blocks};
+
+    pub(super) fn has_avx2() -> bool {
+        is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt")
+            && is_x86_feature_detected!("popcnt")
+            && is_x86_feature_detected!("pclmulqdq")
+    }
+
+    pub(super) fn has_avx512() -> bool {
+        has_avx2() && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw")
+    }
+
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,pclmulqdq")]
+    pub(super) fn with_marks_avx2(bytes: &[u8], sink: &mut impl Sink) -> usize {
+        blocks(bytes, sink, |block| marks_avx2(block), |bits| prefix(bits))
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx2,bmi1,bmi2,lzcnt,popcnt,pclmulqdq")]
+    pub(super) fn with_marks_avx512(bytes: &[u8], sink: &mut impl Sink) -> usize {
+        blocks(bytes, sink, |block| marks_avx512(block), |bits| prefix(bits))
+    }
+
+    /// Exists only where AVX2 was found.
+    #[derive(Clone, Copy)]
+    struct Avx2;
+
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,pclmulqdq")]
+    pub(super) fn run_avx2<T: Task>(task: T) -> T::Done {
+        task.run(Avx2)
+    }
+
+    impl Lanes for Avx2 {
+        #[inline(always)]
+        fn equal(self, bytes: &[u8; 32], other: &[u8; 32]) -> u32 {
+            // SAFETY: an `Avx2` is only made where the features were found.
+            unsafe { equal(bytes, other) }
+        }
+
+        #[inline(always)]
+        fn quotes(self, bytes: &[u8; 32]) -> u32 {
+            // SAFETY: as above.
+            unsafe { quotes(bytes) }
+        }
+
+        #[inline(always)]
+        fn stops(self, bytes: &[u8; 32]) -> u32 {
+            // SAFETY: as above.
+            unsafe { stops(bytes) }
+        }
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn load(bytes: &[u8; 32]) -> __m256i {
+        // SAFETY: the array has the 32 bytes that are loaded, and the load needs no alignment.
+        unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn bits(hits: __m256i) -> u32 {
+        _mm256_movemask_epi8(hits).cast_unsigned()
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn equal(bytes: &[u8; 32], other: &[u8; 32]) -> u32 {
+        bits(_mm256_cmpeq_epi8(load(bytes), load(other)))
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn quotes(bytes: &[u8; 32]) -> u32 {
+        bits(_mm256_cmpeq_epi8(load(bytes), _mm256_set1_epi8(b'"'.cast_signed())))
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn stops(bytes: &[u8; 32]) -> u32 {
+        let bytes = load(bytes);
+        let equal = |byte: u8| _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(byte.cast_signed()));
+        // As a signed number a byte of a non-ASCII character is negative.
+        let odd = _mm256_cmpgt_epi8(_mm256_set1_epi8(0x20), bytes);
+        bits(_mm256_or_si256(odd, _mm256_or_si256(equal(b'"'), equal(b'\\'))))
+    }
+
+    /// For each bit whether the number of bits up to and with it is odd: a product without carries
+    /// with all ones.
+    #[target_feature(enable = "pclmulqdq")]
+    #[inline]
+    fn prefix(bits: u64) -> u64 {
+        let product =
+            _mm_clmulepi64_si128::<0>(_mm_set_epi64x(0, bits.cast_signed()), _mm_set1_epi8(-1));
+        _mm_cvtsi128_si64(product).cast_unsigned()
+    }
+
+    /// By a byte's lower half, what it is after `| 0x20` if it is a mark; elsewhere what no byte with
+    /// that half can be.
+    const MARK_BY_LOW_HALF: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b'{', b',', b'}', 0, 0];
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn marks_avx2(block: &[u8; 64]) -> Marks {
+        let (halves, _) = block.as_chunks::<32>();
+        let [low, high] = [half_avx2(&halves[0]), half_avx2(&halves[1])];
+        Marks {
+            quotes: low.quotes | high.quotes << 32,
+            backslashes: low.backslashes | high.backslashes << 32,
+            marks: low.marks | high.marks << 32,
+        }
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn half_avx2(bytes: &[u8; 32]) -> Marks {
+        let bytes = load(bytes);
+        // SAFETY: the array has the 16 bytes that are loaded, and the load needs no alignment.
+        let table = unsafe { _mm_loadu_si128(MARK_BY_LOW_HALF.as_ptr().cast()) };
+        let bits = |hits: __m256i| u64::from(bits(hits));
+        let equal = |byte: u8| _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(byte.cast_signed()));
+        let expected = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), bytes);
+        let folded = _mm256_or_si256(bytes, _mm256_set1_epi8(0x20));
+        Marks {
+            quotes: bits(equal(b'"')),
+            backslashes: bits(equal(b'\\')),
+            marks: bits(_mm256_cmpeq_epi8(expected, folded)),
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    fn marks_avx512(block: &[u8; 64]) -> Marks {
+        // SAFETY: the array has the 64 bytes that are loaded, and the load needs no alignment.
+        let bytes = unsafe { _mm512_loadu_si512(block.as_ptr().cast()) };
+        // SAFETY: as above, of 16 bytes.
+        let table = unsafe { _mm_loadu_si128(MARK_BY_LOW_HALF.as_ptr().cast()) };
+        let equal = |byte: u8| _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(byte.cast_signed()));
+        let expected = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), bytes);
+        let folded = _mm512_or_si512(bytes, _mm512_set1_epi8(0x20));
+        Marks {
+            quotes: equal(b'"'),
+            backslashes: equal(b'\\'),
+            marks: _mm512_cmpeq_epi8_mask(expected, folded),
+        }
+    }
 }
 
 #[cfg(test)]

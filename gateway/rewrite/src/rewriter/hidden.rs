@@ -37,6 +37,7 @@ impl Rewriter {
             verbatim: false,
             wrote: false,
             is_row: false,
+            last: super::memo::NONE,
         };
         self.push(at, frame)?;
         self.state = State::HiddenContainer;

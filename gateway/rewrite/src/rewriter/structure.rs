@@ -36,6 +36,7 @@ impl Rewriter {
             },
             wrote: false,
             is_row: false,
+            last: super::memo::NONE,
         };
         self.push(at, frame)?;
         if !matches!(slot.mode, Mode::Mute | Mode::Hidden) {
@@ -90,8 +91,12 @@ impl Rewriter {
             (Some(b','), true) => {
                 self.pass_comma(piece, at);
                 self.state = State::NextName;
-                // Compact bodies go on with the name at once.
-                if piece.get(at + 1) == Some(&b'"') { self.name(piece, at + 1) } else { Ok(at + 1) }
+                // Compact bodies go on with the name at once, where there is no quicker way.
+                if piece.get(at + 1) == Some(&b'"') && !self.is_quick() {
+                    self.name(piece, at + 1)
+                } else {
+                    Ok(at + 1)
+                }
             }
             (Some(b','), false) => {
                 self.pass_comma(piece, at);

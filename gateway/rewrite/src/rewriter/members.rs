@@ -1,0 +1,539 @@
+//! The quick way through the members of a row.
+//!
+//! Nearly every member of nearly every row is plain: its name was met before, its value is a scalar
+//! without escapes or a container that is dropped, and both are whole in the piece. Such members are
+//! dealt with here, from mark to mark of an [`Index`](crate::index::Index), without a look at the
+//! bytes of a dropped value but its first and last. Whatever is not plain, or not known to be sound,
+//! is left to the machine, which takes it from the member's first byte or from its value's, so that
+//! there is one place that says what is refused and where.
+//!
+//! Both ways write the same bytes and count the same. The tests compare whole bodies, which go this
+//! way, with the same bodies cut into single bytes, which cannot.
+//!
+//! Cost: some forty instructions a member that is kept, thirty for one that is dropped, besides the
+//! index's one a byte.
+
+use super::memo::{self, Fate, LEAD_MAX, Lead, Member, Memo};
+use super::{Mode, NameAt, Rewriter, Slot, State, Take};
+use crate::error::Fault;
+use crate::index::Index;
+use crate::lexer::{Step, StringLexer};
+use crate::scan::{self, Lanes, space_end};
+
+/// What a thread lends to the body it is at.
+pub(super) struct Work {
+    pub(super) index: Index,
+    pub(super) memo: Memo,
+    /// Number of the first mark that was not passed yet.
+    mark: usize,
+}
+
+impl Work {
+    pub(super) fn new() -> Work {
+        Work { index: Index::new(), memo: Memo::new(), mark: 0 }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.index.clear();
+        self.mark = 0;
+    }
+}
+
+impl Rewriter {
+    /// Whether the members of the container at hand can go the quick way.
+    #[inline]
+    pub(super) fn is_quick(&self) -> bool {
+        self.top.mode == Mode::Filter && self.top.is_object
+    }
+
+    /// Goes on behind the bracket or a comma of an object, as far as all is plain; then leaves the
+    /// rest to the machine, in the state that fits.
+    pub(super) fn members(
+        &mut self,
+        piece: &[u8],
+        at: usize,
+        work: &mut Work,
+    ) -> Result<usize, Fault> {
+        if !work.index.covers(at) {
+            work.index.fill(piece, at);
+            work.mark = 0;
+        }
+        work.mark = work.index.seek(work.mark, at);
+        let mut at = at;
+        let mut looked_up = usize::MAX;
+        loop {
+            let stop = scan::run(Members { rewriter: self, piece, at, work });
+            match stop {
+                Stop::Unknown(place) if place != looked_up && self.look_up(piece, place, work) => {
+                    at = place;
+                    looked_up = place;
+                }
+                Stop::Unknown(at) => return self.machine_name(piece, at),
+                Stop::Value(at, number) => {
+                    let &Member { lead, fate, slot, .. } = work.memo.member(number);
+                    return match fate {
+                        Fate::Judged => self.machine_name(piece, at),
+                        fate if fate.is_dropped() => {
+                            self.machine_value(piece, at, lead, Slot::HIDDEN)
+                        }
+                        _ => self.machine_value(piece, at, lead, slot),
+                    };
+                }
+                Stop::Unmarked(at) if at == work.index.from() => {
+                    return self.machine_name(piece, at);
+                }
+                Stop::Unmarked(at) => {
+                    work.index.clear();
+                    return Ok(at);
+                }
+                Stop::Closed(mark) => {
+                    self.state = State::After;
+                    return self.close(piece, mark);
+                }
+            }
+        }
+    }
+
+    /// The members from here on that are plain. If `at` is not the piece's first byte, the byte before
+    /// it is the bracket or the comma.
+    #[inline(always)]
+    fn plain(&mut self, piece: &[u8], at: usize, work: &mut Work, lanes: impl Lanes) -> Stop {
+        let Work { index, memo, mark: number } = work;
+        let mut marks = index.marks().get(*number..).unwrap_or_default().iter();
+        let (start, mut at) = (at, at);
+        let mut last = self.top.last;
+        let (mut hidden, mut unlisted) = (0, 0);
+        let stop = loop {
+            let guess = memo.member(last).next;
+            let member = memo.member(guess);
+            if !member.is_at(piece, at, lanes) {
+                break Stop::Unknown(at);
+            }
+            let value = at + usize::from(member.lead.value);
+            let Some(&mark) = marks.next() else { break Stop::Unmarked(at) };
+            let mut mark = mark as usize;
+            let (Some(&first), Some(mut stop)) = (piece.get(value), piece.get(mark).copied())
+            else {
+                break Stop::Unmarked(at);
+            };
+            last = guess;
+            if member.fate.is_dropped() {
+                hidden += u64::from(member.fate == Fate::Hidden);
+                unlisted += u64::from(member.fate == Fate::Unlisted);
+                if first | 0x20 == b'{' {
+                    let room = usize::from(self.job.bounds.depth).saturating_sub(self.stack.len());
+                    match pass_over(piece, first, mark == value, &mut marks, room) {
+                        Some(behind) => (mark, stop) = (behind, piece[behind]),
+                        None => break Stop::Value(at, guess),
+                    }
+                } else if !hidden_ends(piece, value, first, mark, stop, index, lanes) {
+                    break Stop::Value(at, guess);
+                }
+            } else if let Some(end) = shown_end(piece, value, first, mark, stop, index, lanes)
+                && member.fate == Fate::Shown
+            {
+                if member.lead.is_tight && self.top.wrote && at > 0 {
+                    self.output.range(piece, at - 1, end);
+                } else {
+                    self.comma = at.wrapping_sub(1);
+                    self.announced(piece, at, member.lead);
+                    self.output.range(piece, value, end);
+                }
+            } else if member.fate == Fate::Assistant
+                && let Some(end) = shown_end(piece, value, first, mark, stop, index, lanes)
+                && piece.get(value..end).is_some_and(is_plain)
+            {
+                self.comma = at.wrapping_sub(1);
+                self.announced(piece, at, member.lead);
+                self.named(piece, value, end);
+            } else {
+                break Stop::Value(at, guess);
+            }
+            at = mark + 1;
+            if stop != b',' {
+                break Stop::Closed(mark);
+            }
+        };
+        *number = index.marks().len() - marks.as_slice().len();
+        if at != start {
+            self.comma = at - 1;
+            self.state = State::NextName;
+        }
+        self.top.last = last;
+        self.totals.columns_hidden += hidden;
+        self.totals.columns_unlisted += unlisted;
+        stop
+    }
+
+    /// Looks up the member at a place, so that the next guess is right. False: it cannot be.
+    #[inline(never)]
+    fn look_up(&mut self, piece: &[u8], at: usize, work: &mut Work) -> bool {
+        let node = self.top.node;
+        let Work { index, memo, .. } = work;
+        // Before the first member of an object stands the start of objects of this kind.
+        if self.top.last == memo::NONE {
+            self.top.last = memo.start(node);
+            let guess = memo.member(memo.member(self.top.last).next);
+            if guess.is_at(piece, at, scan::Words) {
+                return true;
+            }
+        }
+        self.remember(piece, at, index, memo).is_some_and(|is_known| is_known)
+    }
+
+    fn remember(&self, piece: &[u8], at: usize, index: &Index, memo: &mut Memo) -> Option<bool> {
+        let node = self.top.node;
+        let name = space_end(piece, at);
+        if piece.get(name) != Some(&b'"') || !index.covers(name) {
+            return None;
+        }
+        let quote = index.next_quote(name + 1)?;
+        let colon = quote + 1;
+        if !is_plain(&piece[name + 1..quote]) || piece.get(colon) != Some(&b':') {
+            return None;
+        }
+        let value = space_end(piece, colon + 1);
+        if value - at > LEAD_MAX {
+            return None;
+        }
+        let lead = Lead {
+            name: (name - at) as u8,
+            colon: (colon - at) as u8,
+            value: (value - at) as u8,
+            is_tight: name == at && value == colon + 1,
+        };
+        let found = self.job.catalogue.trie.child(node, &piece[name + 1..quote]);
+        let (fate, slot) = self.fate(found);
+        let bytes = &piece[at..value];
+        Some(memo.remember(self.top.last, Member::new(bytes, lead, node, fate, slot), bytes))
+    }
+
+    fn fate(&self, node: crate::trie::NodeId) -> (Fate, Slot) {
+        let facts = self.job.shown.facts(node);
+        let slot = Slot::at(Mode::Filter, node, facts);
+        let is_judged = facts.judged.or(facts.judged_below).has(self.judge.active());
+        let fate = match (facts.is_shown(), facts.is_shown_below()) {
+            _ if is_judged => Fate::Judged,
+            (true, false) if facts.is_assistant() => Fate::Assistant,
+            (true, _) if !facts.is_assistant() => Fate::Shown,
+            (false, false) if facts.is_column() || facts.has_column_below() => Fate::Hidden,
+            (false, false) => Fate::Unlisted,
+            _ => Fate::Walked,
+        };
+        (fate, slot)
+    }
+
+    /// Hands the member at hand to the machine, from its name.
+    fn machine_name(&mut self, piece: &[u8], at: usize) -> Result<usize, Fault> {
+        match self.state {
+            State::FirstName => self.first_name(piece, at),
+            _ => self.next_name(piece, at),
+        }
+    }
+
+    /// Hands the member at hand to the machine, from its value.
+    fn machine_value(
+        &mut self,
+        piece: &[u8],
+        at: usize,
+        lead: Lead,
+        slot: Slot,
+    ) -> Result<usize, Fault> {
+        let colon = at + usize::from(lead.colon);
+        self.name.at = NameAt::Piece { from: at + usize::from(lead.name), to: colon };
+        self.colon = colon;
+        self.slot = slot;
+        self.state = State::Value;
+        let value = at + usize::from(lead.value);
+        if value < piece.len() { self.value(piece, value) } else { Ok(value) }
+    }
+
+    /// Writes a member's comma and name.
+    #[inline]
+    fn announced(&mut self, piece: &[u8], at: usize, lead: Lead) {
+        let colon = at + usize::from(lead.colon);
+        self.name.at = NameAt::Piece { from: at + usize::from(lead.name), to: colon };
+        self.colon = colon;
+        self.announce(piece);
+    }
+
+    /// Writes what stands for an assistant id.
+    fn named(&mut self, piece: &[u8], value: usize, end: usize) {
+        let id = match piece[value] {
+            b'"' => &piece[value + 1..end - 1],
+            b'-' | b'0'..=b'9' => &piece[value..end],
+            b'n' => return self.output.range(piece, value, end),
+            _ => return self.output.literal(piece, b"null"),
+        };
+        match self.job.names.find(id) {
+            Some(name) => {
+                self.totals.columns_mapped += 1;
+                self.output.literal(piece, name);
+            }
+            None => match self.job.names.fallback() {
+                Some(fallback) => {
+                    self.totals.columns_fallback += 1;
+                    self.output.literal(piece, fallback);
+                }
+                None if self.ids == Take::MapOrKeep => {
+                    self.output.range(piece, value, end);
+                }
+                None => self.output.literal(piece, b"null"),
+            },
+        }
+    }
+}
+
+/// Why the quick way ended, and where.
+enum Stop {
+    /// At the closing brace of the object.
+    Closed(usize),
+    /// At a member that was not guessed.
+    Unknown(usize),
+    /// At a member behind which no mark is known.
+    Unmarked(usize),
+    /// At a member of this number, whose value the machine must read.
+    Value(usize, u8),
+}
+
+struct Members<'a> {
+    rewriter: &'a mut Rewriter,
+    piece: &'a [u8],
+    at: usize,
+    work: &'a mut Work,
+}
+
+impl scan::Task for Members<'_> {
+    type Done = Stop;
+
+    #[inline(always)]
+    fn run(self, lanes: impl Lanes) -> Stop {
+        self.rewriter.plain(self.piece, self.at, self.work, lanes)
+    }
+}
+
+/// Whether a scalar is all there is from a place to the mark, a comma or closing brace: a string with
+/// no quote in it, or a sound bare scalar.
+#[inline(always)]
+fn hidden_ends(
+    piece: &[u8],
+    value: usize,
+    first: u8,
+    mark: usize,
+    stop: u8,
+    index: &Index,
+    lanes: impl Lanes,
+) -> bool {
+    if matches!(stop, b',' | b'}') {
+        if first == b'"' {
+            if string_stop(piece, value + 1, mark, |bytes| lanes.quotes(bytes)) + 1 == mark {
+                return true;
+            }
+        } else if is_short_bare(piece, value, mark) {
+            return true;
+        }
+    }
+    scalar_end(piece, value, mark, stop, index, false).is_some()
+}
+
+/// As `hidden_ends`, of a scalar that may be shown: strings are UTF-8 with sound escapes.
+#[inline(always)]
+fn shown_end(
+    piece: &[u8],
+    value: usize,
+    first: u8,
+    mark: usize,
+    stop: u8,
+    index: &Index,
+    lanes: impl Lanes,
+) -> Option<usize> {
+    if matches!(stop, b',' | b'}') {
+        if first == b'"' {
+            // The first stop is the quote: no other byte before a mark ends a string.
+            let stop = string_stop(piece, value + 1, mark, |bytes| lanes.stops(bytes));
+            if stop + 1 == mark && piece.get(stop) == Some(&b'"') {
+                return Some(mark);
+            }
+        } else if is_short_bare(piece, value, mark) {
+            return Some(mark);
+        }
+    }
+    scalar_end(piece, value, mark, stop, index, true)
+}
+
+/// The first stop in a string of at most 64 bytes; some other place if there is none.
+#[inline(always)]
+fn string_stop(piece: &[u8], from: usize, mark: usize, stops: impl Fn(&[u8; 32]) -> u32) -> usize {
+    let Some(bytes) = scan::chunk(piece, from) else { return mark };
+    let hits = stops(bytes);
+    if hits != 0 {
+        return from + hits.trailing_zeros() as usize;
+    }
+    let Some(bytes) = scan::chunk(piece, from + 32) else { return mark };
+    from + 32 + stops(bytes).trailing_zeros() as usize
+}
+
+/// Whether a range holds a literal or a whole number of at most eight digits. There may be others.
+#[inline(always)]
+fn is_short_bare(piece: &[u8], from: usize, to: usize) -> bool {
+    const TRUE: u64 = u32::from_le_bytes(*b"true") as u64;
+    const NULL: u64 = u32::from_le_bytes(*b"null") as u64;
+    const FALSE: u64 = u64::from_le_bytes(*b"false\0\0\0");
+    let len = to.wrapping_sub(from);
+    let Some(bytes) = piece.get(from..).and_then(<[u8]>::first_chunk) else { return false };
+    if !(1..=8).contains(&len) {
+        return false;
+    }
+    let unused = 64 - 8 * len as u32;
+    let word = u64::from_le_bytes(*bytes) << unused >> unused;
+    if matches!(word, TRUE | FALSE | NULL) {
+        return true;
+    }
+    // Digits have the upper half 3, and still have it with 6 added to the lower half.
+    let digits = u64::from_le_bytes([b'0'; 8]) << unused >> unused;
+    let sixes = u64::from_le_bytes([6; 8]) << unused >> unused;
+    let upper = u64::from_le_bytes([0xf0; 8]);
+    (word & upper | (word.wrapping_add(sixes) & upper) >> 4) == (digits | digits >> 4)
+        && (word as u8 != b'0' || len == 1)
+}
+
+#[inline(never)]
+fn scalar_end(
+    piece: &[u8],
+    value: usize,
+    mark: usize,
+    stop: u8,
+    index: &Index,
+    strict: bool,
+) -> Option<usize> {
+    let text = piece.get(value..mark)?;
+    let end = match (stop, text.last()?) {
+        (b',', 0x21..) => mark,
+        (b',' | b'}', _) => trimmed(piece, value, mark)?,
+        _ => return None,
+    };
+    let is_sound = match text.first() {
+        Some(b'"') => is_string(piece, value, end, index, strict),
+        _ => is_bare(piece.get(value..end)?),
+    };
+    is_sound.then_some(end)
+}
+
+/// Whether text is ASCII without backslashes and control bytes.
+#[inline]
+fn is_plain(text: &[u8]) -> bool {
+    text.iter().fold(true, |is, byte| is & (0x20..0x80).contains(byte) & (*byte != b'\\'))
+}
+
+/// The end of what stands before the mark without the white space behind it.
+#[inline(never)]
+fn trimmed(piece: &[u8], value: usize, mark: usize) -> Option<usize> {
+    let text = piece.get(value..mark)?;
+    let is_text = |byte: &u8| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+    text.iter().rposition(is_text).map(|last| value + last + 1)
+}
+
+/// Whether a string takes all of a range. `strict`: and is UTF-8 with sound escapes.
+#[inline(never)]
+fn is_string(piece: &[u8], value: usize, end: usize, index: &Index, strict: bool) -> bool {
+    let (from, to) = (value + 1, end - 1);
+    if to < from || piece[to] != b'"' || index.has_quote(from, to) {
+        return false;
+    }
+    if !strict {
+        return true;
+    }
+    let is_careful = |byte: &u8| *byte < 0x20 || *byte == b'\\';
+    let text = &piece[from..to];
+    if text.iter().fold(false, |is, byte| is | is_careful(byte)) {
+        return StringLexer::default().run(&piece[..end], from, &mut ()) == Ok(Step::Done(end));
+    }
+    std::str::from_utf8(text).is_ok()
+}
+
+/// Whether this is a literal or a number, RFC 8259 sections 3 and 6.
+#[inline(always)]
+fn is_bare(text: &[u8]) -> bool {
+    match text.first() {
+        Some(b't') => text == b"true",
+        Some(b'f') => text == b"false",
+        Some(b'n') => text == b"null",
+        _ => is_number(text),
+    }
+}
+
+#[inline]
+fn is_number(text: &[u8]) -> bool {
+    let digits_end = |from: usize| {
+        let mut at = from;
+        while text.get(at).is_some_and(u8::is_ascii_digit) {
+            at += 1;
+        }
+        at
+    };
+    let mut at = usize::from(text.first() == Some(&b'-'));
+    at = match text.get(at) {
+        Some(b'0') => at + 1,
+        Some(b'1'..=b'9') => digits_end(at + 1),
+        _ => return false,
+    };
+    if text.get(at) == Some(&b'.') {
+        let end = digits_end(at + 1);
+        if end == at + 1 {
+            return false;
+        }
+        at = end;
+    }
+    if let Some(b'e' | b'E') = text.get(at) {
+        let sign = usize::from(matches!(text.get(at + 1), Some(b'+' | b'-')));
+        let end = digits_end(at + 1 + sign);
+        if end == at + 1 + sign {
+            return false;
+        }
+        at = end;
+    }
+    at == text.len()
+}
+
+/// Passes from a bracket, whose mark was taken, to the answering bracket, with nothing behind it but
+/// white space up to the next mark. Returns that mark if it may follow a member.
+#[inline(never)]
+fn pass_over(
+    piece: &[u8],
+    first: u8,
+    is_mark: bool,
+    marks: &mut std::slice::Iter<'_, u32>,
+    room: usize,
+) -> Option<usize> {
+    // Kinds of the open brackets, the innermost in the lowest bit.
+    let mut kinds = u64::from(first == b'{');
+    let mut depth = 1;
+    if !is_mark || room == 0 {
+        return None;
+    }
+    let end = loop {
+        let mark = *marks.next()? as usize;
+        match piece.get(mark)? {
+            b',' => continue,
+            open @ (b'{' | b'[') => {
+                if depth == room.min(64) {
+                    return None;
+                }
+                kinds = kinds << 1 | u64::from(*open == b'{');
+                depth += 1;
+                continue;
+            }
+            b'}' if kinds & 1 == 1 => {}
+            b']' if kinds & 1 == 0 => {}
+            _ => return None,
+        }
+        kinds >>= 1;
+        depth -= 1;
+        if depth == 0 {
+            break mark + 1;
+        }
+    };
+    let mark = *marks.next()? as usize;
+    let is_next = space_end(piece, end) == mark && matches!(piece.get(mark)?, b',' | b'}');
+    is_next.then_some(mark)
+}

@@ -1,0 +1,205 @@
+//! The members met before, and which one followed which.
+//!
+//! The rows of a list have the same members in the same order and the same spacing. So the bytes from
+//! behind the comma to the value, `"name":`, are remembered with what they mean, and the next member
+//! is guessed to be the one that followed last time: one comparison instead of reading a name and
+//! looking it up. A wrong guess costs the look-up, never more than the guess is believed.
+//!
+//! What is remembered is the same for every body with the same columns shown, so a thread keeps it
+//! from one body to the next.
+//!
+//! Memory: [`MEMBERS_MAX`] members of at most [`LEAD_MAX`] bytes.
+
+use std::sync::Arc;
+
+use super::Slot;
+use crate::facts::Judged;
+use crate::scan::{self, Lanes};
+use crate::trie::{NO_NODE, NodeId};
+use crate::{Catalogue, Job, Shown};
+
+/// Most members remembered; those met later are read by the machine. A number of one byte cannot be
+/// out of bounds.
+const MEMBERS_MAX: usize = 256;
+/// Longest text from a comma to a value that is remembered.
+pub(super) const LEAD_MAX: usize = 64;
+const TABLE: usize = 512;
+/// The number of no member: nothing is ever like it.
+pub(super) const NONE: u8 = 0;
+
+/// What becomes of the value of a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Dropped; a column of the catalogue.
+    Hidden,
+    /// Dropped; not in the catalogue.
+    Unlisted,
+    /// A scalar passes; what is no scalar is for the machine.
+    Shown,
+    /// An assistant id that is shown.
+    Assistant,
+    /// The machine sees to the value.
+    Walked,
+    /// The machine sees to the name too, because the judge must hear of it.
+    Judged,
+}
+
+impl Fate {
+    #[inline]
+    pub(super) fn is_dropped(self) -> bool {
+        matches!(self, Fate::Hidden | Fate::Unlisted)
+    }
+}
+
+/// Where the parts of a member lie, as lengths from behind the comma or bracket before it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lead {
+    /// Up to the name's opening quote.
+    pub(super) name: u8,
+    /// Up to behind its closing quote, where the colon is.
+    pub(super) colon: u8,
+    /// Up to the value.
+    pub(super) value: u8,
+    /// Nothing but the name and the colon.
+    pub(super) is_tight: bool,
+}
+
+/// A member as it was met in an object at `node`. Two lines of the processor's cache.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+pub(super) struct Member {
+    start: [u8; 32],
+    rest: [u8; 32],
+    /// A bit for each of the first 32 bytes that there are.
+    asked: u32,
+    /// What of these must be equal: all of them, but one that was not asked for in `NONE`.
+    wanted: u32,
+    pub(super) lead: Lead,
+    pub(super) fate: Fate,
+    /// The member that followed this one last.
+    pub(super) next: u8,
+    node: NodeId,
+    pub(super) slot: Slot,
+}
+
+impl Member {
+    /// Of at most [`LEAD_MAX`] bytes.
+    pub(super) fn new(bytes: &[u8], lead: Lead, node: NodeId, fate: Fate, slot: Slot) -> Member {
+        let (mut start, mut rest) = ([0; 32], [0; 32]);
+        let (first, more) = bytes.split_at(bytes.len().min(32));
+        start[..first.len()].copy_from_slice(first);
+        rest[..more.len()].copy_from_slice(more);
+        let wanted = u32::MAX.checked_shr(32 - first.len() as u32).unwrap_or(0);
+        Member { start, rest, asked: wanted, wanted, lead, fate, next: NONE, node, slot }
+    }
+
+    fn none() -> Member {
+        let lead = Lead { name: 0, colon: 0, value: u8::MAX, is_tight: false };
+        Member { wanted: 1, ..Member::new(b"", lead, NO_NODE, Fate::Walked, Slot::HIDDEN) }
+    }
+
+    /// Whether the piece goes on with this member at a place.
+    #[inline(always)]
+    pub(super) fn is_at(&self, piece: &[u8], at: usize, lanes: impl Lanes) -> bool {
+        let len = usize::from(self.lead.value);
+        let Some(bytes) = scan::chunk(piece, at) else {
+            return piece.get(at..at + len).is_some_and(|bytes| self.is(self.node, bytes));
+        };
+        lanes.equal(bytes, &self.start) & self.asked == self.wanted
+            && (len <= 32 || piece.get(at + 32..at + len) == self.rest.get(..len - 32))
+    }
+
+    fn is(&self, node: NodeId, bytes: &[u8]) -> bool {
+        let (first, more) = bytes.split_at(bytes.len().min(32));
+        self.node == node
+            && usize::from(self.lead.value) == bytes.len()
+            && self.start.starts_with(first)
+            && self.rest.starts_with(more)
+    }
+}
+
+/// Members of the rows of one job.
+pub(super) struct Memo {
+    of: Option<(Arc<Catalogue>, Arc<Shown>, Judged)>,
+    members: Box<[Member; MEMBERS_MAX]>,
+    len: usize,
+    /// Numbers of members by a hash of their bytes; later ones take the place of earlier ones.
+    table: [u8; TABLE],
+}
+
+impl Memo {
+    pub(super) fn new() -> Memo {
+        Memo {
+            of: None,
+            members: Box::new([Member::none(); MEMBERS_MAX]),
+            len: 1,
+            table: [NONE; TABLE],
+        }
+    }
+
+    /// Forgets what was remembered, unless it was for the same columns.
+    pub(super) fn begin(&mut self, job: &Job, judged: Judged) {
+        let is_same = self.of.as_ref().is_some_and(|(catalogue, shown, of)| {
+            Arc::ptr_eq(catalogue, &job.catalogue)
+                && Arc::ptr_eq(shown, &job.shown)
+                && *of == judged
+        });
+        if !is_same {
+            self.of = Some((Arc::clone(&job.catalogue), Arc::clone(&job.shown), judged));
+            self.len = 1;
+            self.table.fill(NONE);
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn member(&self, number: u8) -> &Member {
+        &self.members[usize::from(number)]
+    }
+
+    /// What stands for the bracket before the first member of an object at `node`.
+    pub(super) fn start(&mut self, node: NodeId) -> u8 {
+        let is_start = |member: &Member| member.node == node && member.lead.value == 0;
+        match self.members[..self.len].iter().position(is_start) {
+            Some(number) => number as u8,
+            None => {
+                let lead = Lead { name: 0, colon: 0, value: 0, is_tight: false };
+                self.add(Member::new(b"", lead, node, Fate::Walked, Slot::HIDDEN)).unwrap_or(NONE)
+            }
+        }
+    }
+
+    /// Finds or remembers a member, as the one that follows `after`. False: no room.
+    pub(super) fn remember(&mut self, after: u8, member: Member, bytes: &[u8]) -> bool {
+        let place = place(member.node, bytes);
+        let known = self.table[place];
+        let number = if known != NONE && self.member(known).is(member.node, bytes) {
+            known
+        } else {
+            let Some(number) = self.add(member) else { return false };
+            self.table[place] = number;
+            number
+        };
+        if after == NONE {
+            return false;
+        }
+        self.members[usize::from(after)].next = number;
+        true
+    }
+
+    fn add(&mut self, member: Member) -> Option<u8> {
+        let number = u8::try_from(self.len).ok()?;
+        self.members[self.len] = member;
+        self.len += 1;
+        Some(number)
+    }
+}
+
+fn place(node: NodeId, bytes: &[u8]) -> usize {
+    // FNV-1a over the last sixteen bytes: the name's end, before it maybe much white space.
+    let start = u64::from(node) ^ 0xcbf2_9ce4_8422_2325;
+    let tail = &bytes[bytes.len().saturating_sub(16)..];
+    let hash = tail
+        .iter()
+        .fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    (hash ^ hash >> 29) as usize % TABLE
+}
