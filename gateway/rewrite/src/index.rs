@@ -107,20 +107,17 @@ impl Index {
         at < end && word(at) << (BLOCK - (end - at)) != 0
     }
 
-    /// The first quote at or behind a place.
-    #[inline]
+    /// The first quote at or behind a place; None if it is not known.
     pub(crate) fn next_quote(&self, at: usize) -> Option<usize> {
-        let at = at - self.from;
-        let mut block = at / BLOCK;
-        let mut word = self.quotes.get(block)? >> (at % BLOCK) << (at % BLOCK);
-        while word == 0 {
-            block += 1;
-            if block * BLOCK >= self.limit - self.from {
-                return None;
-            }
-            word = self.quotes[block];
-        }
-        Some(self.from + block * BLOCK + word.trailing_zeros() as usize)
+        let (at, known) = (at.checked_sub(self.from)?, self.limit - self.from);
+        let words = self.quotes.get(..known.div_ceil(BLOCK))?;
+        let (block, bit) = (at / BLOCK, at % BLOCK);
+        let first = words.get(block)? >> bit << bit;
+        let rest = words[block + 1..].iter().copied();
+        let (more, word) =
+            std::iter::once(first).chain(rest).enumerate().find(|(_, word)| *word != 0)?;
+        let quote = (block + more) * BLOCK + word.trailing_zeros() as usize;
+        (quote < known).then_some(self.from + quote)
     }
 }
 
@@ -195,5 +192,99 @@ impl Carry {
         let (even_runs, overflow) = odd_starts.overflowing_add(backslashes);
         self.escaped = u64::from(overflow);
         (EVEN ^ (even_runs << 1)) & follows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Marks and quotes outside of strings, by a loop over the bytes; up to the first backslash
+    /// outside of strings.
+    fn plainly(bytes: &[u8]) -> (Vec<u32>, Vec<usize>, usize) {
+        let (mut marks, mut quotes) = (Vec::new(), Vec::new());
+        let (mut inside, mut escaped) = (false, false);
+        for (at, byte) in bytes.iter().enumerate() {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' if inside => escaped = true,
+                b'\\' => return (marks, quotes, at),
+                b'"' => {
+                    inside = !inside;
+                    quotes.push(at);
+                }
+                b'{' | b'}' | b'[' | b']' | b',' if !inside => marks.push(at as u32),
+                _ => {}
+            }
+        }
+        (marks, quotes, bytes.len())
+    }
+
+    fn check(bytes: &[u8], from: usize) {
+        let mut index = Index::new();
+        index.fill(bytes, from);
+        let window = &bytes[from..bytes.len().min(from + WINDOW)];
+        let (marks, quotes, backslash) = plainly(window);
+        let limit = if backslash == window.len() { backslash } else { backslash / 64 * 64 };
+        assert_eq!(index.limit, from + limit);
+        let known = |place: &usize| *place < limit;
+        let marks: Vec<u32> = marks
+            .iter()
+            .filter(|mark| known(&(**mark as usize)))
+            .map(|mark| mark + from as u32)
+            .collect();
+        assert_eq!(index.marks(), marks);
+        let quotes: Vec<usize> = quotes.into_iter().filter(known).collect();
+        for pair in quotes.windows(2) {
+            assert_eq!(index.next_quote(from + pair[0]), Some(from + pair[0]));
+            assert_eq!(index.next_quote(from + pair[0] + 1), Some(from + pair[1]));
+            assert!(!index.has_quote(from + pair[0] + 1, from + pair[1]));
+            assert!(index.has_quote(from + pair[0], from + pair[1]));
+            assert!(index.has_quote(from + pair[0] + 1, from + pair[1] + 1));
+        }
+        if let Some(last) = quotes.last() {
+            assert_eq!(index.next_quote(from + last + 1), None);
+        }
+    }
+
+    #[test]
+    fn marks_are_found_outside_of_strings_whatever_is_escaped_where_blocks_meet() {
+        for before in 0..140 {
+            for backslashes in 0..6 {
+                for tail in ["\",[", "\"\",[", "x\",{\"a,", ""] {
+                    let text =
+                        format!("{{{}\"{}{tail}", " ".repeat(before), "\\".repeat(backslashes));
+                    check(text.as_bytes(), 0);
+                    check(text.as_bytes(), 1);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_backslash_outside_of_strings_ends_the_window() {
+        for place in [0, 1, 63, 64, 65, 200, 8_191] {
+            let mut text = "{\"a\":1},".repeat(1_200).into_bytes();
+            text.truncate(place);
+            if plainly(&text).1.len() % 2 == 1 {
+                text.push(b'"');
+            }
+            text.extend_from_slice(b"\\\",\",[");
+            check(&text, 0);
+        }
+    }
+
+    #[test]
+    fn a_window_ends_at_its_length_and_goes_on_from_anywhere_outside_of_strings() {
+        let text = "{\"name\":\"va,ue \\\" [\",\"n\":[1,{}]},".repeat(900);
+        for from in [0, 1, 37, 9_990] {
+            check(text.as_bytes(), from);
+        }
+    }
+
+    #[test]
+    fn as_many_marks_as_bytes_have_room() {
+        check(&[b','; WINDOW + 100], 0);
+        check(&[b'['; WINDOW], 0);
     }
 }

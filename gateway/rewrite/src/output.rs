@@ -44,7 +44,7 @@ impl Output {
         self.sink().extend_from_slice(bytes);
     }
 
-    #[inline]
+    #[inline(never)]
     fn flush(&mut self, piece: &[u8]) {
         if self.from < self.to {
             let (from, to) = (self.from, self.to);

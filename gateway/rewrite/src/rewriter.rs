@@ -239,16 +239,6 @@ thread_local! {
     static WORK: Cell<Option<Box<Work>>> = const { Cell::new(None) };
 }
 
-fn lend() -> Box<Work> {
-    let mut work = WORK.take().unwrap_or_else(|| Box::new(Work::new()));
-    work.clear();
-    work
-}
-
-fn give_back(work: Box<Work>) {
-    WORK.set(Some(work));
-}
-
 impl Rewriter {
     pub fn new(job: Job) -> Rewriter {
         let judge = Judge::new(&job.rows, &job.catalogue);
@@ -298,10 +288,9 @@ impl Rewriter {
             return Err(refused);
         }
         self.output.lend(out);
-        let mut work = lend();
-        work.memo.begin(&self.job, self.judge.active());
+        let mut work = self.begin_work();
         let result = self.walk(chunk, &mut work).and_then(|()| self.end_piece(chunk));
-        give_back(work);
+        WORK.set(Some(work));
         self.output.give_back(out);
         match result {
             Ok(()) => {
@@ -310,6 +299,19 @@ impl Rewriter {
             }
             Err(fault) => Err(self.refuse(fault)),
         }
+    }
+
+    /// What the thread works with, made fit for this body.
+    fn begin_work(&mut self) -> Box<Work> {
+        let mut work = WORK.take().unwrap_or_else(|| Box::new(Work::new()));
+        work.begin(&self.job, self.judge.active());
+        // Since the last piece the thread may have worked for another body, or this be another thread:
+        // the numbers of members are of no meaning any more.
+        self.top.last = memo::NONE;
+        for frame in &mut self.stack {
+            frame.last = memo::NONE;
+        }
+        work
     }
 
     /// The body has ended: writes what was kept back, and sums up.

@@ -197,9 +197,10 @@ pub(crate) fn chunk(bytes: &[u8], at: usize) -> Option<&[u8; 32]> {
 pub(crate) trait Lanes: Copy {
     fn equal(self, bytes: &[u8; 32], other: &[u8; 32]) -> u32;
     fn quotes(self, bytes: &[u8; 32]) -> u32;
-    /// Bytes at which a string ends or has to be read with care: quotes, backslashes, control bytes,
-    /// bytes of non-ASCII characters.
+    /// Bytes at which a string ends or has to be read with care: quotes, backslashes, control bytes.
     fn stops(self, bytes: &[u8; 32]) -> u32;
+    /// Bytes of non-ASCII characters.
+    fn high(self, bytes: &[u8; 32]) -> u32;
 }
 
 /// Something to do with the widest lanes there are. `run` and what it calls should be inlined, so that
@@ -269,17 +270,22 @@ mod words {
         #[inline(always)]
         fn stops(self, bytes: &[u8; 32]) -> u32 {
             Words::bits(bytes, |word| {
-                all_equal_bytes(word, b'"') | all_equal_bytes(word, b'\\') | odd_bytes(word)
+                all_equal_bytes(word, b'"') | all_equal_bytes(word, b'\\') | low_bytes(word)
             })
+        }
+
+        #[inline(always)]
+        fn high(self, bytes: &[u8; 32]) -> u32 {
+            Words::bits(bytes, |word| word)
         }
     }
 
-    /// Control bytes and bytes of non-ASCII characters.
+    /// Control bytes.
     #[inline(always)]
-    fn odd_bytes(word: u64) -> u64 {
+    fn low_bytes(word: u64) -> u64 {
         // At least 0x20 without the top bit: the sum, which cannot overflow, reaches the top bit.
         let printable = (word & !TOPS) + ONES * (0x80 - 0x20);
-        (word | !printable) & TOPS
+        !(printable | word) & TOPS
     }
 
     pub(super) fn marks(block: &[u8; 64]) -> Marks {
@@ -318,7 +324,8 @@ mod x86 {
     use super::{Lanes, Marks, Sink, Task, blocks};
 
     pub(super) fn has_avx2() -> bool {
-        is_x86_feature_detected!("avx2")
+        !cfg!(feature = "portable")
+            && is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("bmi1")
             && is_x86_feature_detected!("bmi2")
             && is_x86_feature_detected!("lzcnt")
@@ -367,6 +374,12 @@ mod x86 {
             // SAFETY: as above.
             unsafe { stops(bytes) }
         }
+
+        #[inline(always)]
+        fn high(self, bytes: &[u8; 32]) -> u32 {
+            // SAFETY: as above.
+            unsafe { high(bytes) }
+        }
     }
 
     #[target_feature(enable = "avx2")]
@@ -399,9 +412,18 @@ mod x86 {
     fn stops(bytes: &[u8; 32]) -> u32 {
         let bytes = load(bytes);
         let equal = |byte: u8| _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(byte.cast_signed()));
-        // As a signed number a byte of a non-ASCII character is negative.
-        let odd = _mm256_cmpgt_epi8(_mm256_set1_epi8(0x20), bytes);
-        bits(_mm256_or_si256(odd, _mm256_or_si256(equal(b'"'), equal(b'\\'))))
+        // What is left of a control byte after 0x1f is taken from it is nothing.
+        let low = _mm256_cmpeq_epi8(
+            _mm256_subs_epu8(bytes, _mm256_set1_epi8(0x1f)),
+            _mm256_setzero_si256(),
+        );
+        bits(_mm256_or_si256(low, _mm256_or_si256(equal(b'"'), equal(b'\\'))))
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn high(bytes: &[u8; 32]) -> u32 {
+        bits(load(bytes))
     }
 
     /// For each bit whether the number of bits up to and with it is odd: a product without carries
@@ -504,6 +526,130 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    /// What a plain loop says of a block.
+    fn plainly(block: &[u8; 64]) -> Marks {
+        let bits =
+            |is: fn(u8) -> bool| (0..64).fold(0, |bits, at| bits | u64::from(is(block[at])) << at);
+        Marks {
+            quotes: bits(|byte| byte == b'"'),
+            backslashes: bits(|byte| byte == b'\\'),
+            marks: bits(|byte| matches!(byte, b'[' | b']' | b'{' | b'}' | b',' | 0x0c)),
+        }
+    }
+
+    /// Keeps what it is shown.
+    struct Kept(Vec<Marks>);
+
+    impl Sink for Kept {
+        fn block(
+            &mut self,
+            number: usize,
+            _: &mut Carry,
+            marks: Marks,
+            prefix: impl Fn(u64) -> u64,
+        ) -> bool {
+            assert_eq!(number, self.0.len());
+            assert_eq!(prefix(marks.quotes), words::prefix(marks.quotes));
+            self.0.push(marks);
+            true
+        }
+    }
+
+    /// Bytes that are often of interest, in an order that never repeats.
+    fn drawn(len: usize) -> Vec<u8> {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut draw = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        const OFTEN: &[u8] = b"\"\"\"\\\\{}[],,:a \x0c\x1f\xc3";
+        (0..len)
+            .map(|_| match draw() {
+                often if often & 1 == 0 => OFTEN[(often >> 32) as usize % OFTEN.len()],
+                any => (any >> 32) as u8,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn all_widths_see_the_same_marks() {
+        let mut bytes: Vec<u8> = (0..=255).cycle().take(64 * 8).collect();
+        bytes.extend(drawn(64 * 500));
+        let plain: Vec<Marks> = bytes.as_chunks().0.iter().map(plainly).collect();
+        let mut widths = vec![("words", Kept(Vec::new()))];
+        blocks(&bytes, &mut widths[0].1, words::marks, words::prefix);
+        #[cfg(target_arch = "x86_64")]
+        {
+            if x86::has_avx2() {
+                let mut kept = Kept(Vec::new());
+                // SAFETY: the features were just found.
+                unsafe { x86::with_marks_avx2(&bytes, &mut kept) };
+                widths.push(("AVX2", kept));
+            }
+            if x86::has_avx512() {
+                let mut kept = Kept(Vec::new());
+                // SAFETY: the features were just found.
+                unsafe { x86::with_marks_avx512(&bytes, &mut kept) };
+                widths.push(("AVX-512", kept));
+            }
+        }
+        for (width, kept) in widths {
+            assert!(kept.0 == plain, "{width}");
+        }
+    }
+
+    #[test]
+    fn the_last_bytes_make_a_block_with_blanks() {
+        let mut kept = Kept(Vec::new());
+        assert_eq!(with_marks(b"[\"a\\\",\"", &mut kept), 7);
+        let marks = Marks { quotes: 0b0101_0010, backslashes: 0b1000, marks: 0b10_0001 };
+        assert_eq!(kept.0, [marks]);
+        let mut none = Kept(Vec::new());
+        assert_eq!(with_marks(b"", &mut none), 0);
+        assert_eq!(none.0, []);
+    }
+
+    struct Answers<'a>(&'a [u8]);
+
+    impl Task for Answers<'_> {
+        type Done = Vec<[u32; 4]>;
+
+        fn run(self, lanes: impl Lanes) -> Self::Done {
+            let other: &[u8; 32] = self.0.first_chunk().expect("32 bytes");
+            let answer = |at| {
+                chunk(self.0, at).map(|bytes| {
+                    let equal = lanes.equal(bytes, other);
+                    [equal, lanes.quotes(bytes), lanes.stops(bytes), lanes.high(bytes)]
+                })
+            };
+            (0..).map_while(answer).collect()
+        }
+    }
+
+    #[test]
+    fn all_widths_answer_alike_and_as_a_plain_loop() {
+        let mut bytes = drawn(3_000);
+        bytes.extend(0..=255);
+        bytes.extend_from_within(..32);
+        let widest = run(Answers(&bytes));
+        assert_eq!(widest, Answers(&bytes).run(Words));
+        assert_eq!(widest.len(), bytes.len() - 31, "as long as there are 32 bytes");
+        for (at, answer) in widest.iter().enumerate() {
+            let bits = |is: &dyn Fn(usize, u8) -> bool| {
+                (0..32).fold(0, |bits, lane| bits | u32::from(is(lane, bytes[at + lane])) << lane)
+            };
+            let plain = [
+                bits(&|lane, byte| byte == bytes[lane]),
+                bits(&|_, byte| byte == b'"'),
+                bits(&|_, byte| byte < 0x20 || byte == b'"' || byte == b'\\'),
+                bits(&|_, byte| byte >= 0x80),
+            ];
+            assert_eq!(*answer, plain, "at {at}");
         }
     }
 

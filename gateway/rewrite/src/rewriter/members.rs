@@ -15,7 +15,9 @@
 
 use super::memo::{self, Fate, LEAD_MAX, Lead, Member, Memo};
 use super::{Mode, NameAt, Rewriter, Slot, State, Take};
+use crate::Job;
 use crate::error::Fault;
+use crate::facts::Judged;
 use crate::index::Index;
 use crate::lexer::{Step, StringLexer};
 use crate::scan::{self, Lanes, space_end};
@@ -33,8 +35,10 @@ impl Work {
         Work { index: Index::new(), memo: Memo::new(), mark: 0 }
     }
 
-    pub(super) fn clear(&mut self) {
+    /// Makes it fit for another piece of some body.
+    pub(super) fn begin(&mut self, job: &Job, judged: Judged) {
         self.index.clear();
+        self.memo.begin(job, judged);
         self.mark = 0;
     }
 }
@@ -59,12 +63,18 @@ impl Rewriter {
             work.mark = 0;
         }
         work.mark = work.index.seek(work.mark, at);
+        if self.top.last == memo::NONE {
+            // Before the first member of an object stands the start of objects of this kind.
+            self.top.last = work.memo.start(self.top.node);
+        }
         let mut at = at;
         let mut looked_up = usize::MAX;
         loop {
             let stop = scan::run(Members { rewriter: self, piece, at, work });
             match stop {
-                Stop::Unknown(place) if place != looked_up && self.look_up(piece, place, work) => {
+                Stop::Unknown(place)
+                    if place != looked_up && self.look_up(piece, place, work).is_some() =>
+                {
                     at = place;
                     looked_up = place;
                 }
@@ -88,10 +98,32 @@ impl Rewriter {
                 }
                 Stop::Closed(mark) => {
                     self.state = State::After;
-                    return self.close(piece, mark);
+                    let behind = self.close(piece, mark)?;
+                    let Some(row) = self.next_row(piece, behind, work) else {
+                        return Ok(behind);
+                    };
+                    at = self.start_row(piece, row)?;
+                    self.top.last = work.memo.start(self.top.node);
                 }
             }
         }
+    }
+
+    /// The place of the row that follows a row, if there is nothing between them but a comma.
+    #[inline]
+    fn next_row(&mut self, piece: &[u8], at: usize, work: &mut Work) -> Option<usize> {
+        let marks = work.index.marks().get(work.mark..work.mark + 2)?;
+        let is_next = marks == [at as u32, at as u32 + 1]
+            && self.top.mode == Mode::Rows
+            && self.state == State::After
+            && piece.get(at..at + 2) == Some(b",{");
+        if !is_next {
+            return None;
+        }
+        self.comma = at;
+        self.slot = Slot::ROW;
+        work.mark += 2;
+        Some(at + 1)
     }
 
     /// The members from here on that are plain. If `at` is not the piece's first byte, the byte before
@@ -100,13 +132,13 @@ impl Rewriter {
     fn plain(&mut self, piece: &[u8], at: usize, work: &mut Work, lanes: impl Lanes) -> Stop {
         let Work { index, memo, mark: number } = work;
         let mut marks = index.marks().get(*number..).unwrap_or_default().iter();
-        let (start, mut at) = (at, at);
+        let (start, mut at, node) = (at, at, self.top.node);
         let mut last = self.top.last;
         let (mut hidden, mut unlisted) = (0, 0);
         let stop = loop {
             let guess = memo.member(last).next;
             let member = memo.member(guess);
-            if !member.is_at(piece, at, lanes) {
+            if member.node != node || !member.is_at(piece, at, lanes) {
                 break Stop::Unknown(at);
             }
             let value = at + usize::from(member.lead.value);
@@ -130,22 +162,18 @@ impl Rewriter {
                     break Stop::Value(at, guess);
                 }
             } else if let Some(end) = shown_end(piece, value, first, mark, stop, index, lanes)
-                && member.fate == Fate::Shown
+                && member.fate != Fate::Walked
+                && member.fate != Fate::Judged
             {
-                if member.lead.is_tight && self.top.wrote && at > 0 {
+                if member.fate == Fate::Assistant {
+                    if !self.named_member(piece, at, member.lead, end) {
+                        break Stop::Value(at, guess);
+                    }
+                } else if member.lead.is_tight && self.top.wrote && at > 0 {
                     self.output.range(piece, at - 1, end);
                 } else {
-                    self.comma = at.wrapping_sub(1);
-                    self.announced(piece, at, member.lead);
-                    self.output.range(piece, value, end);
+                    self.kept_member(piece, at, member.lead, end);
                 }
-            } else if member.fate == Fate::Assistant
-                && let Some(end) = shown_end(piece, value, first, mark, stop, index, lanes)
-                && piece.get(value..end).is_some_and(is_plain)
-            {
-                self.comma = at.wrapping_sub(1);
-                self.announced(piece, at, member.lead);
-                self.named(piece, value, end);
             } else {
                 break Stop::Value(at, guess);
             }
@@ -165,24 +193,11 @@ impl Rewriter {
         stop
     }
 
-    /// Looks up the member at a place, so that the next guess is right. False: it cannot be.
+    /// Looks up the member at a place, so that the next guess is right. None: it cannot be.
     #[inline(never)]
-    fn look_up(&mut self, piece: &[u8], at: usize, work: &mut Work) -> bool {
+    fn look_up(&self, piece: &[u8], at: usize, work: &mut Work) -> Option<()> {
         let node = self.top.node;
         let Work { index, memo, .. } = work;
-        // Before the first member of an object stands the start of objects of this kind.
-        if self.top.last == memo::NONE {
-            self.top.last = memo.start(node);
-            let guess = memo.member(memo.member(self.top.last).next);
-            if guess.is_at(piece, at, scan::Words) {
-                return true;
-            }
-        }
-        self.remember(piece, at, index, memo).is_some_and(|is_known| is_known)
-    }
-
-    fn remember(&self, piece: &[u8], at: usize, index: &Index, memo: &mut Memo) -> Option<bool> {
-        let node = self.top.node;
         let name = space_end(piece, at);
         if piece.get(name) != Some(&b'"') || !index.covers(name) {
             return None;
@@ -205,7 +220,7 @@ impl Rewriter {
         let found = self.job.catalogue.trie.child(node, &piece[name + 1..quote]);
         let (fate, slot) = self.fate(found);
         let bytes = &piece[at..value];
-        Some(memo.remember(self.top.last, Member::new(bytes, lead, node, fate, slot), bytes))
+        memo.remember(self.top.last, Member::new(bytes, lead, node, fate, slot), bytes)
     }
 
     fn fate(&self, node: crate::trie::NodeId) -> (Fate, Slot) {
@@ -248,11 +263,31 @@ impl Rewriter {
         if value < piece.len() { self.value(piece, value) } else { Ok(value) }
     }
 
+    /// Writes a member whose parts do not lie side by side.
+    #[inline(never)]
+    fn kept_member(&mut self, piece: &[u8], at: usize, lead: Lead, end: usize) {
+        self.announced(piece, at, lead);
+        self.output.range(piece, at + usize::from(lead.value), end);
+    }
+
+    /// Writes a member that holds an assistant id. False: the id must be decoded first.
+    #[inline(never)]
+    fn named_member(&mut self, piece: &[u8], at: usize, lead: Lead, end: usize) -> bool {
+        let value = at + usize::from(lead.value);
+        let is_plain = memchr::memchr(b'\\', &piece[value..end]).is_none();
+        if is_plain {
+            self.announced(piece, at, lead);
+            self.named(piece, value, end);
+        }
+        is_plain
+    }
+
     /// Writes a member's comma and name.
-    #[inline]
     fn announced(&mut self, piece: &[u8], at: usize, lead: Lead) {
         let colon = at + usize::from(lead.colon);
         self.name.at = NameAt::Piece { from: at + usize::from(lead.name), to: colon };
+        // At the piece's first byte the comma is elsewhere, as the field says then.
+        self.comma = at.wrapping_sub(1);
         self.colon = colon;
         self.announce(piece);
     }
@@ -336,7 +371,7 @@ fn hidden_ends(
     scalar_end(piece, value, mark, stop, index, false).is_some()
 }
 
-/// As `hidden_ends`, of a scalar that may be shown: strings are UTF-8 with sound escapes.
+/// As `hidden_ends`, of a scalar that may be shown, with its end: strings are UTF-8 with sound escapes.
 #[inline(always)]
 fn shown_end(
     piece: &[u8],
@@ -349,9 +384,13 @@ fn shown_end(
 ) -> Option<usize> {
     if matches!(stop, b',' | b'}') {
         if first == b'"' {
-            // The first stop is the quote: no other byte before a mark ends a string.
-            let stop = string_stop(piece, value + 1, mark, |bytes| lanes.stops(bytes));
-            if stop + 1 == mark && piece.get(stop) == Some(&b'"') {
+            if let Some(bytes) = scan::chunk(piece, value + 1)
+                && value + 2 + lanes.stops(bytes).trailing_zeros() as usize == mark
+                && lanes.high(bytes) == 0
+            {
+                return Some(mark);
+            }
+            if is_long_string(piece, value + 1, mark, lanes) {
                 return Some(mark);
             }
         } else if is_short_bare(piece, value, mark) {
@@ -359,6 +398,26 @@ fn shown_end(
         }
     }
     scalar_end(piece, value, mark, stop, index, true)
+}
+
+/// Whether a string without escapes goes from a place, behind its quote, to the mark. There may be others.
+#[inline(never)]
+fn is_long_string(piece: &[u8], from: usize, mark: usize, lanes: impl Lanes) -> bool {
+    let (mut at, mut high) = (from, 0);
+    while let Some(bytes) = scan::chunk(piece, at) {
+        high |= lanes.high(bytes);
+        let stops = lanes.stops(bytes);
+        if stops != 0 {
+            at += stops.trailing_zeros() as usize;
+            // High bytes behind the string may be among those seen: then it is checked in vain.
+            return at + 1 == mark
+                && piece
+                    .get(from..at)
+                    .is_some_and(|text| high == 0 || std::str::from_utf8(text).is_ok());
+        }
+        at += 32;
+    }
+    false
 }
 
 /// The first stop in a string of at most 64 bytes; some other place if there is none.

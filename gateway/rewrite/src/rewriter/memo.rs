@@ -78,7 +78,7 @@ pub(super) struct Member {
     pub(super) fate: Fate,
     /// The member that followed this one last.
     pub(super) next: u8,
-    node: NodeId,
+    pub(super) node: NodeId,
     pub(super) slot: Slot,
 }
 
@@ -123,6 +123,8 @@ pub(super) struct Memo {
     of: Option<(Arc<Catalogue>, Arc<Shown>, Judged)>,
     members: Box<[Member; MEMBERS_MAX]>,
     len: usize,
+    /// The start that was asked for last.
+    start: u8,
     /// Numbers of members by a hash of their bytes; later ones take the place of earlier ones.
     table: [u8; TABLE],
 }
@@ -133,6 +135,7 @@ impl Memo {
             of: None,
             members: Box::new([Member::none(); MEMBERS_MAX]),
             len: 1,
+            start: NONE,
             table: [NONE; TABLE],
         }
     }
@@ -147,6 +150,7 @@ impl Memo {
         if !is_same {
             self.of = Some((Arc::clone(&job.catalogue), Arc::clone(&job.shown), judged));
             self.len = 1;
+            self.start = NONE;
             self.table.fill(NONE);
         }
     }
@@ -159,31 +163,35 @@ impl Memo {
     /// What stands for the bracket before the first member of an object at `node`.
     pub(super) fn start(&mut self, node: NodeId) -> u8 {
         let is_start = |member: &Member| member.node == node && member.lead.value == 0;
-        match self.members[..self.len].iter().position(is_start) {
+        if is_start(self.member(self.start)) {
+            return self.start;
+        }
+        self.start = match self.members[..self.len].iter().position(is_start) {
             Some(number) => number as u8,
             None => {
                 let lead = Lead { name: 0, colon: 0, value: 0, is_tight: false };
                 self.add(Member::new(b"", lead, node, Fate::Walked, Slot::HIDDEN)).unwrap_or(NONE)
             }
-        }
+        };
+        self.start
     }
 
-    /// Finds or remembers a member, as the one that follows `after`. False: no room.
-    pub(super) fn remember(&mut self, after: u8, member: Member, bytes: &[u8]) -> bool {
+    /// Finds or remembers a member, as the one that follows `after`. None: no room.
+    pub(super) fn remember(&mut self, after: u8, member: Member, bytes: &[u8]) -> Option<()> {
         let place = place(member.node, bytes);
         let known = self.table[place];
         let number = if known != NONE && self.member(known).is(member.node, bytes) {
             known
         } else {
-            let Some(number) = self.add(member) else { return false };
+            let number = self.add(member)?;
             self.table[place] = number;
             number
         };
         if after == NONE {
-            return false;
+            return None;
         }
         self.members[usize::from(after)].next = number;
-        true
+        Some(())
     }
 
     fn add(&mut self, member: Member) -> Option<u8> {

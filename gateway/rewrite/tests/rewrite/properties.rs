@@ -1,6 +1,6 @@
 //! Random documents against the oracle, and what no cut and no hidden garbage may change.
 
-use gateway_rewrite::Reason;
+use gateway_rewrite::{Reason, Rewriter};
 use proptest::prelude::*;
 
 use crate::documents::{HIDDEN, garbage, task};
@@ -49,6 +49,51 @@ proptest! {
         }
         prop_assert!(agree(&whole, &rewrite(&job, pieces(body, &cuts))), "cut at {:?}", cuts);
         prop_assert!(agree(&whole, &rewrite(&job, body.chunks(1))), "cut everywhere");
+    }
+
+    /// M5: what is read in one look may be shorter or longer than a value, a row or the body.
+    #[test]
+    fn lengths_do_not_matter(
+        (setting, body) in task(),
+        len in prop_oneof![0..200usize, 4_000..20_000usize],
+        filler in proptest::sample::select(&["x", "é", "\\\"", ",", "\\\\"][..]),
+        cuts in proptest::collection::vec(any::<usize>(), 0..4),
+    ) {
+        let body = body.replace("than any id", &filler.repeat(len));
+        let body = body.as_bytes();
+        let job = setting.job();
+        let whole = rewrite(&job, [body]);
+        let expected = oracle::expect(&setting, body);
+        let accepted = whole.result.is_ok().then(|| String::from_utf8_lossy(&whole.out));
+        prop_assert_eq!(accepted, expected.as_deref().map(String::from_utf8_lossy));
+        prop_assert!(agree(&whole, &rewrite(&job, pieces(body, &cuts))), "cut at {:?}", cuts);
+        prop_assert!(agree(&whole, &rewrite(&job, body.chunks(1))), "cut everywhere");
+    }
+
+    /// C1 C5: a thread at two bodies in turn, for callers who are shown other columns, mixes nothing up.
+    #[test]
+    fn bodies_in_turn_do_not_mix(
+        (one, body) in task(),
+        (other, _) in task(),
+        piece in 1..60usize,
+    ) {
+        let mut other = other;
+        other.rows.clone_from(&one.rows);
+        let jobs = [one.job(), other.job()];
+        let alone = jobs.each_ref().map(|job| rewrite(job, [body.as_bytes()]));
+        let mut rewriters = jobs.map(Rewriter::new);
+        let mut outs = [Vec::new(), Vec::new()];
+        for piece in body.as_bytes().chunks(piece) {
+            for (rewriter, out) in rewriters.iter_mut().zip(&mut outs) {
+                // A refusal is found again at the end.
+                let _ = rewriter.write(piece, out);
+            }
+        }
+        for ((mut rewriter, mut out), alone) in rewriters.into_iter().zip(outs).zip(alone) {
+            let result = rewriter.end(&mut out);
+            let in_turn = Outcome { result, out };
+            prop_assert!(agree(&in_turn, &alone));
+        }
     }
 
     /// C7: a damaged body is refused alike for every cut, or is still a document; never a panic.
