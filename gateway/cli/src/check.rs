@@ -41,8 +41,9 @@ fn findings(path: &Path) -> Result<Vec<Fault>, String> {
         };
     let mut all = loaded.warnings;
     if let Store::File(directory) = &loaded.settings.store {
-        let records =
-            load::text_of(directory).and_then(|text| load::directory(&text, directory, &around));
+        let form = &loaded.settings.keys;
+        let records = load::text_of(directory)
+            .and_then(|text| load::directory(&text, directory, &around, form));
         match records {
             Ok(records) => all.extend(load::keys(&records, &loaded.rules, &Meters::new()).1),
             Err(error) => all.extend(faults(error)?),

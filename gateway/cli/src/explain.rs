@@ -57,7 +57,8 @@ fn snapshot(args: &ExplainArgs) -> Result<(Snapshot, Meters), (u8, Vec<String>)>
     };
     let text =
         load::text_of(directory).map_err(|error| (exit::STORE_UNREACHABLE, error.lines()))?;
-    let records = load::directory(&text, directory, &around).map_err(invalid)?;
+    let records =
+        load::directory(&text, directory, &around, &loaded.settings.keys).map_err(invalid)?;
     let meters = Meters::new();
     let (compiled, faults) = load::keys(&records, &loaded.rules, &meters);
     // A key that is left out is unknown to what serves; here somebody wants to know why.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use gateway_policy::{Compiled, Meters, Rules, compile};
 use gateway_settings::directory::{LoadedDirectory, load_directory};
-use gateway_settings::{Fault, Loaded, LookUp};
+use gateway_settings::{Fault, KeyForm, Loaded, LookUp};
 
 /// Where `${NAME}` and `${file:PATH}` come from: overrides first, then the process. Not `Debug`: the
 /// demo's admin token is among them.
@@ -54,13 +54,14 @@ pub(crate) fn configuration(
     gateway_settings::load(text, path, around).map_err(LoadError::Faulty)
 }
 
-/// Parses a directory.
+/// Parses a directory, whose keys look like `form`.
 pub(crate) fn directory(
     text: &str,
     path: &Path,
     around: &Surroundings,
+    form: &KeyForm,
 ) -> Result<LoadedDirectory, LoadError> {
-    load_directory(text, path, around).map_err(LoadError::Faulty)
+    load_directory(text, path, around, form).map_err(LoadError::Faulty)
 }
 
 /// Compiles records against rules; the faults of both steps as one list.
@@ -70,7 +71,7 @@ pub(crate) fn keys(
     meters: &Meters,
 ) -> (Compiled, Vec<Fault>) {
     let compiled = compile(&loaded.directory, rules, meters);
-    let own = loaded.faults(&compiled.left_out);
+    let own = loaded.faults(&compiled.left_out, rules);
     let all = loaded.left_out.iter().cloned().chain(own).collect();
     (compiled, all)
 }

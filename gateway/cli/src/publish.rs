@@ -100,7 +100,7 @@ impl Publisher {
         let mut directory =
             WatchedFile::new(directory_path(&loaded.settings).map_err(StartError::Store)?);
         let text = directory.read().map_err(|error| StartError::Store(unreadable(error)))?;
-        let records = load::directory(&text, directory.path(), &around)
+        let records = load::directory(&text, directory.path(), &around, &loaded.settings.keys)
             .map_err(|error| StartError::Configuration(error.lines()))?;
         let meters = Arc::new(Meters::new());
         let metrics = PublishMetrics::register(registry)
@@ -262,8 +262,13 @@ impl Publisher {
             }
         }
         let path = moved.as_ref().unwrap_or(&self.directory).path().to_owned();
+        let form = next.as_ref().map_or(&self.settings.keys, |next| &next.settings.keys);
+        // What a key looks like decides which records may be shown.
+        if text.is_none() && *form != self.settings.keys {
+            text = Some(Cow::Owned(self.records.text().to_owned()));
+        }
         let records = match &text {
-            Some(text) => Some(load::directory(text, &path, &self.around).map_err(lines)?),
+            Some(text) => Some(load::directory(text, &path, &self.around, form).map_err(lines)?),
             None => None,
         };
         if let (Some(next), Some(config)) = (next, config) {

@@ -14,10 +14,12 @@
 mod remedy;
 mod rule;
 
+use std::borrow::Cow;
+
 use serde_json::Value as Json;
 
 use crate::node::{Entry, Expansion, Kind, Node, Path, Value, kind_of_plain};
-use crate::report::{Report, suggestion};
+use crate::report::{Report, quotable, suggestion};
 use remedy::shown;
 pub(crate) use rule::Rule;
 
@@ -30,7 +32,10 @@ pub(crate) fn check(
     report: &mut Report<'_>,
 ) -> bool {
     if let Some(Expansion::Failed { message, help }) = node.expansion.as_deref() {
-        report.add(node.at, path.to_string(), message.clone()).maybe_help(help.clone());
+        report
+            .add(node.at, path.to_string(), message.clone())
+            .maybe_help(help.clone())
+            .quotes_names();
         return false;
     }
     let branches = rule.branches();
@@ -144,8 +149,13 @@ fn check_map(node: &mut Node, rule: Rule<'_>, path: &Path<'_>, report: &mut Repo
     let written = entries.len();
     let mut sound = true;
     entries.retain_mut(|entry| {
-        let below = path.key(&entry.key);
         let member = rule.property(&entry.key).or(if has_properties { None } else { members });
+        let name = match member {
+            Some(_) if has_properties => Cow::Borrowed(&*entry.key),
+            Some(_) => report.name(&entry.key, entry.at),
+            None => report.unknown_name(&entry.key, entry.at),
+        };
+        let below = path.key(&name);
         let good = match member {
             Some(_) if entry.twin.is_some() => refuse_twin(entry, &below, report),
             Some(member) => check(&mut entry.node, member, &below, report),
@@ -186,15 +196,18 @@ fn is_partial(rule: Rule<'_>) -> bool {
 
 fn refuse_twin(entry: &Entry, path: &Path<'_>, report: &mut Report<'_>) -> bool {
     if let Some(twin) = entry.twin.filter(|twin| *twin < entry.at) {
-        let message = format!("`{}` is here twice; first on line {}", entry.key, twin.line);
+        let message =
+            format!("`{}` is here twice; first on line {}", quotable(&entry.key), twin.line);
         report.add(entry.at, path.to_string(), message).help("remove one of the two");
     }
     false
 }
 
 fn refuse_unknown(entry: &Entry, rule: Rule<'_>, path: &Path<'_>, report: &mut Report<'_>) -> bool {
-    let help = suggestion(&entry.key, rule.property_names());
-    report.add(entry.at, path.to_string(), format!("unknown key `{}`", entry.key)).maybe_help(help);
+    // What is not shown needs no remedy, and there may be very many of them.
+    let help = if report.is_full() { None } else { suggestion(&entry.key, rule.property_names()) };
+    let message = format!("unknown key `{}`", quotable(&entry.key));
+    report.add(entry.at, path.to_string(), message).maybe_help(help);
     false
 }
 

@@ -4,21 +4,25 @@
 //! is wrong costs the smallest record around it: a key alone, a user alone, or an account with all
 //! of its keys when its own columns, names, teams or plan are at fault.
 //!
-//! Records may hold a key's plain text by mistake. It is a fault, and it is shown nowhere: not in
-//! the message, not in the source line.
+//! Records may hold a key's plain text by mistake, anywhere. It is a fault, and it is shown nowhere:
+//! what faults repeat of the file is only what is harmless (`report::discretion`), and a record
+//! whose name or id is a key is left out, because names and ids are shown (`plaintext`).
 //!
 //! Cost: linear in the size of the file; about 100 bytes of memory a value while it is read.
 
 mod places;
+mod plaintext;
 
 use std::path::Path as FilePath;
 
 use gateway_policy::{
     AccountRecord, AssistantNames, ColumnLists, DataScope, Directory, KeyRecord, Quota,
-    RecordFault, UnixMs, UserRecord,
+    RecordFault, Rules, UnixMs, UserRecord,
 };
 use places::Places;
+use plaintext::KeyTexts;
 use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
 
 use crate::check::{Rule, check};
 use crate::compile::quota;
@@ -29,7 +33,8 @@ use crate::model::directory::{
     AccountSettings, KeySettings, KeyTeams, RecordDataScope, Teams, UserSettings,
 };
 use crate::node::{Entry, Node, Path, Value};
-use crate::report::{Fault, Report, suggestion};
+use crate::report::{Discretion, Fault, Report, quotable, suggestion};
+use crate::settings::KeyForm;
 
 /// Largest directory that is read: 256 MiB.
 pub const DIRECTORY_BYTES_MAX: usize = 256 << 20;
@@ -42,10 +47,12 @@ pub struct LoadedDirectory {
     pub left_out: Vec<Fault>,
     file: String,
     text: String,
+    prefix: String,
     root: Node,
 }
 
-/// Reads a directory file. `file` is what faults call it.
+/// Reads a directory file. `file` is what faults call it; `form` is what its keys look like, so that
+/// one in the wrong place is known.
 ///
 /// # Errors
 /// The faults of a file that cannot be read at all: no YAML, another version, no accounts.
@@ -53,32 +60,77 @@ pub fn load_directory(
     text: &str,
     file: &FilePath,
     look_up: &dyn LookUp,
+    form: &KeyForm,
 ) -> Result<LoadedDirectory, Vec<Fault>> {
     let name = file.display().to_string();
-    let mut report = Report::new(&name, text);
+    let schemas = RecordSchemas::new();
+    let mut report = Report::new(&name, text).discreet(schemas.discretion(&form.prefix));
+    report.keys_begin_with(&form.prefix);
     let base = file.parent().unwrap_or(FilePath::new(""));
-    let Some((root, directory)) = read(text, base, look_up, &mut report) else {
+    let Some((root, mut directory)) = read(text, base, look_up, &schemas, &mut report) else {
         return Err(report.finish());
     };
-    let left_out = report.finish();
-    Ok(LoadedDirectory { directory, left_out, file: name, text: text.into(), root })
+    KeyTexts::new(form, &directory).leave_out(&mut directory, &root, &mut report);
+    let (left_out, prefix) = (report.finish(), form.prefix.clone());
+    Ok(LoadedDirectory { directory, left_out, file: name, text: text.into(), prefix, root })
 }
 
 impl LoadedDirectory {
-    /// Gives the faults that `gateway_policy::compile` found in the records their places.
-    pub fn faults(&self, records: &[RecordFault]) -> Vec<Fault> {
+    /// Gives the faults that `gateway_policy::compile` found in the records their places. They may
+    /// quote the words of `rules`, and little else.
+    pub fn faults(&self, records: &[RecordFault], rules: &Rules) -> Vec<Fault> {
         if records.is_empty() {
             return Vec::new();
         }
-        let mut report = Report::new(&self.file, &self.text);
+        let mut discretion = RecordSchemas::new().discretion(&self.prefix);
+        discretion.know_words(rules.scopes.iter().map(|(scope, _)| scope));
+        discretion.know_words(rules.plans.keys().map(|name| &**name));
+        for resource in &rules.resources {
+            discretion.know_words([&*resource.name]);
+            discretion.know_words(resource.catalogue.columns().map(|(_, path)| path));
+        }
+        let ids = self.directory.accounts.iter().flat_map(|account| &account.keys);
+        ids.for_each(|key| discretion.know_id(&key.id));
+        let mut report = Report::new(&self.file, &self.text).discreet(discretion);
+        report.keys_begin_with(&self.prefix);
         let places = Places::of(&self.root, &mut report);
         for fault in records {
-            let (node, at) = places.find(&fault.path);
-            report.about(node, at, fault.path.clone(), &fault.message).help(
+            let found = places.find(&fault.path, &report);
+            // What a message quotes must not end the quote.
+            let sound = !fault.path.contains('`') && !found.has_backquote();
+            let message = if sound { &*fault.message } else { "is not sound" };
+            let (at, path) = (found.at, found.path);
+            report.about(found.node, at, path, message).help(
                 fault.help.as_deref().unwrap_or("the record is left out until this is mended"),
             );
         }
         report.finish()
+    }
+
+    /// The text that was read.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// The forms of the three kinds of records.
+struct RecordSchemas {
+    account: Json,
+    user: Json,
+    key: Json,
+}
+
+impl RecordSchemas {
+    fn new() -> RecordSchemas {
+        RecordSchemas {
+            account: record_schema::<AccountSettings>(),
+            user: record_schema::<UserSettings>(),
+            key: record_schema::<KeySettings>(),
+        }
+    }
+
+    fn discretion(&self, prefix: &str) -> Discretion {
+        Discretion::new([&self.account, &self.user, &self.key], prefix)
     }
 }
 
@@ -86,22 +138,17 @@ fn read(
     text: &str,
     base: &FilePath,
     look_up: &dyn LookUp,
+    schemas: &RecordSchemas,
     report: &mut Report<'_>,
 ) -> Option<(Node, Directory)> {
     let mut root = crate::read_tree(text, DIRECTORY_BYTES_MAX, report)?;
     check_root(&root, report)?;
     expand(&mut root, base, look_up);
-    let schemas = [
-        record_schema::<AccountSettings>(),
-        record_schema::<UserSettings>(),
-        record_schema::<KeySettings>(),
-    ];
-    let [account, user, key] = &schemas;
     let mut reader = Reader {
         report,
-        account: Rule::root(account)?,
-        user: Rule::root(user)?,
-        key: Rule::root(key)?,
+        account: Rule::root(&schemas.account)?,
+        user: Rule::root(&schemas.user)?,
+        key: Rule::root(&schemas.key)?,
     };
     let mut directory = Directory::default();
     if let Value::Map(entries) = &mut root.value
@@ -125,12 +172,12 @@ fn check_root(root: &Node, report: &mut Report<'_>) -> Option<()> {
     match root.find("version") {
         Some(version) if version.written() == Some("1") => {}
         Some(version) => {
-            let shown = version.written().unwrap_or("this");
+            let shown = quotable(version.written().unwrap_or("this"));
             report
                 .add(
                     version.at,
                     "version".into(),
-                    format!("{shown} is not a version that is read; 1 is"),
+                    format!("`{shown}` is not a version that is read; 1 is"),
                 )
                 .help("write `version: 1`");
             good = false;
@@ -150,9 +197,9 @@ fn check_root(root: &Node, report: &mut Report<'_>) -> Option<()> {
     for entry in entries {
         if !["version", "accounts"].contains(&&*entry.key) {
             let help = suggestion(&entry.key, ["version", "accounts"]);
-            report
-                .add(entry.at, entry.key.to_string(), format!("unknown key `{}`", entry.key))
-                .maybe_help(help);
+            let path = report.unknown_name(&entry.key, entry.at).into_owned();
+            let message = format!("unknown key `{}`", quotable(&entry.key));
+            report.add(entry.at, path, message).maybe_help(help);
         } else if entry.twin.is_some_and(|twin| twin < entry.at) {
             report
                 .add(entry.at, entry.key.to_string(), format!("`{}` is here twice", entry.key))
@@ -186,7 +233,8 @@ impl<'r, 't> Reader<'r, 't> {
         };
         let mut records = Vec::new();
         for entry in entries {
-            let place = path.key(&entry.key);
+            let name = self.report.name(&entry.key, entry.at);
+            let place = path.key(&name);
             if !self.id_is_good(entry, &place) {
                 continue;
             }
@@ -199,7 +247,7 @@ impl<'r, 't> Reader<'r, 't> {
     fn id_is_good(&mut self, entry: &Entry, path: &Path<'_>) -> bool {
         if let Some(twin) = entry.twin {
             if twin < entry.at {
-                let message = format!("`{}` is here twice; first on line {}", entry.key, twin.line);
+                let message = format!("is here twice; first on line {}", twin.line);
                 self.report
                     .add(entry.at, path.to_string(), message)
                     .help("neither is served; remove one of the two");
@@ -209,9 +257,7 @@ impl<'r, 't> Reader<'r, 't> {
         let good = is_id(&entry.key);
         if !good {
             let help = "up to 128 visible ASCII characters";
-            self.report
-                .add(entry.at, path.to_string(), format!("`{}` is no id", entry.key))
-                .help(help);
+            self.report.add(entry.at, path.to_string(), "this is no id").help(help);
         }
         good
     }
@@ -224,15 +270,18 @@ impl<'r, 't> Reader<'r, 't> {
         rule: Rule<'_>,
         path: &Path<'_>,
     ) -> Option<T> {
-        let before = self.report.len();
+        let before = self.report.count();
         check(node, rule, path, self.report);
-        if self.report.len() > before {
+        if self.report.count() > before {
             return None;
         }
         match serde_json::from_value::<T>(node.to_json()) {
             Ok(record) => Some(record),
-            Err(error) => {
-                self.report.add(node.at, path.to_string(), error.to_string());
+            // Only a hole in the schema leads here. The error is not shown: it quotes the value.
+            Err(_) => {
+                self.report
+                    .add(node.at, path.to_string(), "does not have the form of a record")
+                    .help("compare it with the records that serve");
                 None
             }
         }
@@ -369,8 +418,9 @@ impl<'r, 't> Reader<'r, 't> {
                         .and_then(|limits| limits.find(name))
                         .map_or(node.at, |limit| limit.at);
                     let message = "`kind: gcra` and `burst` belong together";
+                    let name = self.report.name(name, at).into_owned();
                     self.report
-                        .add(at, place.key(name).key("burst").to_string(), message)
+                        .add(at, place.key(&name).key("burst").to_string(), message)
                         .help("write both, or neither");
                     return None;
                 }
@@ -395,9 +445,13 @@ fn is_id(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// A run of letters and digits that no masked key has.
+/// Letters and digits that no masked key has: in one run, or in all of a text that masks nothing.
 fn looks_like_a_key(text: &str) -> bool {
-    text.split(|c: char| !c.is_ascii_alphanumeric()).any(|run| run.len() >= 24)
+    const FEWEST: usize = 24;
+    let masks = text.contains(['…', '*', ' ']) || text.contains("...");
+    let all = text.chars().filter(char::is_ascii_alphanumeric).count();
+    (!masks && all >= FEWEST)
+        || text.split(|c: char| !c.is_ascii_alphanumeric()).any(|run| run.len() >= FEWEST)
 }
 
 fn team_ids(Teams(teams): Teams) -> Vec<String> {

@@ -10,6 +10,7 @@
 use std::path::Path;
 
 use crate::node::{Expansion, Node, Value};
+use crate::report::quotable;
 
 /// Where variables and files are looked up: the environment and the disk in the program, a map in
 /// tests. This crate touches neither.
@@ -98,12 +99,12 @@ fn look_up_one(
         None => (inside, None),
     };
     if !is_name(name) {
-        return Err(ExpandError::Name { inside: inside.into() });
+        return Err(ExpandError::Name { inside: quotable(inside).into() });
     }
     // As in shells, `:-` stands in for an empty variable too.
     let set = look_up.variable(name).filter(|value| default.is_none() || !value.is_empty());
     set.or_else(|| default.map(String::from))
-        .ok_or_else(|| ExpandError::Unset { name: name.into() })
+        .ok_or_else(|| ExpandError::Unset { name: quotable(name).into() })
 }
 
 fn read_file(path: &str, directory: &Path, look_up: &dyn LookUp) -> Result<String, ExpandError> {
@@ -111,11 +112,11 @@ fn read_file(path: &str, directory: &Path, look_up: &dyn LookUp) -> Result<Strin
         return Err(ExpandError::Name { inside: "file:".into() });
     }
     let mut text = look_up.file(&directory.join(path)).map_err(|error| ExpandError::File {
-        path: path.into(),
+        path: quotable(path).into(),
         reason: error.kind().to_string().into(),
     })?;
     if text.len() > FILE_BYTES_MAX {
-        return Err(ExpandError::FileSize { path: path.into(), bytes: text.len() });
+        return Err(ExpandError::FileSize { path: quotable(path).into(), bytes: text.len() });
     }
     // Editors and `echo` end a file with a line end that is no part of the secret.
     if text.ends_with('\n') {

@@ -48,9 +48,6 @@ use crate::report::Report;
 /// Largest configuration that is read: 4 MiB.
 pub const SETTINGS_BYTES_MAX: usize = 4 << 20;
 
-/// Most faults that are shown of one configuration.
-const FAULTS_SHOWN_MAX: usize = 1_000;
-
 /// A configuration that stands.
 #[derive(Debug)]
 pub struct Loaded {
@@ -68,7 +65,7 @@ pub struct Loaded {
 /// All faults and warnings in the order of the file, of which at least one is not a warning.
 pub fn load(text: &str, file: &Path, look_up: &dyn LookUp) -> Result<Loaded, Vec<Fault>> {
     let name = file.display().to_string();
-    let mut report = Report::new(&name, text).at_most(FAULTS_SHOWN_MAX);
+    let mut report = Report::new(&name, text);
     let directory = file.parent().unwrap_or(Path::new(""));
     match read(text, directory, look_up, &mut report) {
         Some((settings, rules)) => Ok(Loaded { settings, rules, warnings: report.finish() }),
@@ -84,6 +81,7 @@ fn read(
 ) -> Option<(Settings, Rules)> {
     let mut root = read_tree(text, SETTINGS_BYTES_MAX, report)?;
     expand::expand(&mut root, directory, look_up);
+    report.keys_begin_with(&prefix_of(&root));
     let schema = document::checker_schema();
     let rule = Rule::root(&schema)?;
     // The root misses nothing that its defaults could not fill in, so it is read in any case.
@@ -101,12 +99,22 @@ fn read(
     compile::compile(model, &mut context)
 }
 
+/// What keys begin with, as far as a tree that was not checked yet says so.
+fn prefix_of(root: &Node) -> String {
+    let prefix = root.find("keys").and_then(|keys| keys.find("prefix"));
+    match prefix.map(|prefix| &prefix.value) {
+        Some(node::Value::Scalar { text, .. }) => text.to_string(),
+        _ => KeyForm::default().prefix,
+    }
+}
+
 /// The tree of a text; an empty one is an empty mapping. Faults of the text itself end everything.
 fn read_tree(text: &str, bytes_max: usize, report: &mut Report<'_>) -> Option<Node> {
     match text::parse(text, bytes_max) {
         Ok(root) => Some(root),
         Err(unreadable) => {
-            report.add(unreadable.at, unreadable.path, unreadable.message).help(unreadable.help);
+            let path = report.path_text(unreadable.path);
+            report.add(unreadable.at, path, unreadable.message).help(unreadable.help);
             None
         }
     }

@@ -3,18 +3,22 @@
 //!
 //! What is shown was written by people, and may hold a secret by mistake. So lines are masked when
 //! they are cut out: spans that the reader called secret, passwords in URLs, and any run of 32
-//! letters and digits, which is what keys look like. A value that a variable expanded to is never
-//! shown; its `${…}` is.
+//! letters and digits, which is what keys look like, or that begins as keys do. A value that a
+//! variable expanded to is never shown; its `${…}` is. Of a directory only what is harmless is
+//! shown at all (`discretion`).
 //!
-//! Cost: linear in the faults.
+//! Cost: linear in the faults, whose number is bounded.
 
+mod discretion;
 mod source;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
 use crate::node::{Node, Path, Position, Value};
-use source::{Source, mask_keys, printable};
+pub(crate) use discretion::Discretion;
+use source::{Source, printable};
 
 /// One thing that is wrong with a file, with its place and remedy.
 ///
@@ -66,6 +70,8 @@ pub(crate) struct Draft {
     warning: bool,
     /// What the node's `${…}` expanded to, and the text that is shown instead.
     hidden: Option<(String, String)>,
+    /// Names in the message may be shown when they read as ids do.
+    plain_names: bool,
 }
 
 impl Draft {
@@ -76,6 +82,12 @@ impl Draft {
 
     pub(crate) fn maybe_help(&mut self, help: Option<impl Into<String>>) -> &mut Draft {
         self.help = help.map(Into::into);
+        self
+    }
+
+    /// What the message quotes is the name of a variable or file.
+    pub(crate) fn quotes_names(&mut self) -> &mut Draft {
+        self.plain_names = true;
         self
     }
 
@@ -97,10 +109,14 @@ pub(crate) struct Report<'a> {
     /// Paths that were reported already and taken out of the tree: what is missing there is no news.
     spoiled: HashSet<String>,
     discarded: Draft,
-    shown_max: usize,
-    /// Faults beyond `shown_max`.
+    /// What of the file may be shown, where not everything may.
+    discretion: Option<Discretion>,
+    /// Faults beyond [`FAULTS_SHOWN_MAX`].
     more: usize,
 }
+
+/// Most faults that are shown of one file.
+const FAULTS_SHOWN_MAX: usize = 1_000;
 
 impl<'a> Report<'a> {
     pub(crate) fn new(file: &'a str, text: &'a str) -> Report<'a> {
@@ -110,14 +126,50 @@ impl<'a> Report<'a> {
             drafts: Vec::new(),
             spoiled: HashSet::new(),
             discarded: Draft::new(Position::START, String::new(), String::new()),
-            shown_max: usize::MAX,
+            discretion: None,
             more: 0,
         }
     }
 
-    /// Keeps no more than the first `shown_max` faults, and counts the others.
-    pub(crate) fn at_most(self, shown_max: usize) -> Report<'a> {
-        Report { shown_max, ..self }
+    /// Shows only what is harmless.
+    pub(crate) fn discreet(self, discretion: Discretion) -> Report<'a> {
+        Report { discretion: Some(discretion), ..self }
+    }
+
+    /// Keys begin with this; what does is masked.
+    pub(crate) fn keys_begin_with(&mut self, prefix: &str) {
+        self.source.mask_behind(prefix);
+    }
+
+    /// The text of the file is not taken apart further than this: nothing more would be shown.
+    pub(crate) fn is_full(&self) -> bool {
+        self.drafts.len() >= FAULTS_SHOWN_MAX
+    }
+
+    /// A name in a path, as it may be shown.
+    pub(crate) fn name<'n>(&self, name: &'n str, at: Position) -> Cow<'n, str> {
+        match &self.discretion {
+            Some(discretion) => discretion.name(name, at),
+            None => Cow::Borrowed(name),
+        }
+    }
+
+    /// The name of a member that nobody knows, as it may be shown.
+    pub(crate) fn unknown_name<'n>(&self, name: &'n str, at: Position) -> Cow<'n, str> {
+        match &self.discretion {
+            // Of those that are not shown it does not matter, and there may be very many of them.
+            Some(discretion) if !self.is_full() => discretion.unknown(name, at),
+            Some(_) => Cow::Owned(format!("<{}:{}>", at.line, at.column)),
+            None => Cow::Borrowed(name),
+        }
+    }
+
+    /// A path that is known as text alone, as it may be shown.
+    pub(crate) fn path_text(&self, path: String) -> String {
+        match &self.discretion {
+            Some(discretion) => discretion.path(&path),
+            None => path,
+        }
     }
 
     /// A fault at a place that the caller knows.
@@ -127,7 +179,7 @@ impl<'a> Report<'a> {
         path: String,
         message: impl Into<String>,
     ) -> &mut Draft {
-        if self.drafts.len() >= self.shown_max {
+        if self.is_full() {
             self.more += 1;
             return &mut self.discarded;
         }
@@ -204,37 +256,48 @@ impl<'a> Report<'a> {
         self.more > 0 || self.drafts.iter().any(|draft| !draft.warning)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.drafts.len()
+    /// How many faults were reported, those that are not shown included.
+    pub(crate) fn count(&self) -> usize {
+        self.drafts.len() + self.more
     }
 
     /// All faults in the order of the file.
     pub(crate) fn finish(mut self) -> Vec<Fault> {
-        if self.more > 0 {
-            let message = format!("has {} more faults", self.more);
-            self.shown_max += 1;
-            self.add(Position::START, String::new(), message)
-                .help("mend those that are shown, and check again");
-        }
         self.drafts.sort_by_key(|draft| draft.at);
+        if self.more > 0 {
+            let message = format!("and {} more faults", self.more);
+            let mut more = Draft::new(self.source.end(), "document".into(), message);
+            more.help("mend those that are shown, and check again");
+            self.drafts.push(more);
+        }
         self.source.settle();
         let drafts = std::mem::take(&mut self.drafts);
         drafts.into_iter().map(|draft| self.render(draft)).collect()
     }
 
     fn render(&mut self, draft: Draft) -> Fault {
-        let (source, caret) = self.source.show(draft.at);
-        let shown =
-            |text: &str| mask_keys(&printable(&without_values(text, draft.hidden.as_ref())));
+        let (source, caret) = self.source.show(draft.at, self.discretion.as_ref());
+        let masked = |text: &str| self.source.mask(&printable(text));
+        let written = |text: &str| without_values(text, draft.hidden.as_ref());
+        let (mut message, mut help) = (
+            written(&draft.message),
+            written(draft.help.as_deref().unwrap_or(REMEDY_OF_LAST_RESORT)),
+        );
+        if let Some(discretion) = &self.discretion {
+            message = discretion.message(&message, draft.plain_names);
+            if draft.plain_names {
+                help = discretion.message(&help, true);
+            }
+        }
         Fault {
             file: self.file.into(),
             line: draft.at.line,
             column: draft.at.column,
-            path: mask_keys(&printable(&draft.path)),
-            message: shown(&draft.message),
+            path: masked(&draft.path),
+            message: masked(&message),
             source,
             caret,
-            help: Some(shown(draft.help.as_deref().unwrap_or(REMEDY_OF_LAST_RESORT))),
+            help: Some(masked(&help)),
             warning: draft.warning,
         }
     }
@@ -242,7 +305,7 @@ impl<'a> Report<'a> {
 
 impl Draft {
     fn new(at: Position, path: String, message: String) -> Draft {
-        Draft { at, path, message, help: None, warning: false, hidden: None }
+        Draft { at, path, message, help: None, warning: false, hidden: None, plain_names: false }
     }
 }
 
@@ -269,15 +332,28 @@ fn without_values(text: &str, hidden: Option<&(String, String)>) -> String {
     parts.collect::<Vec<_>>().join("`")
 }
 
+/// Longest part of a scalar or name that a message quotes, in characters.
+const QUOTED_MAX: usize = 80;
+
+/// A text to be put into backquotes: it has none of its own, and fits a line.
+pub(crate) fn quotable(text: &str) -> String {
+    let quoted = text.chars().take(QUOTED_MAX).map(|c| if c == '`' { '\'' } else { c });
+    let more = text.chars().nth(QUOTED_MAX).map(|_| '…');
+    quoted.chain(more).collect()
+}
+
 /// The nearest of `known` to `word`, when it is near enough to be meant.
 pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let folded = fold(word);
-    let far = 1 + folded.chars().count() / 4;
+    let length = folded.chars().count();
+    let far = 1 + length / 4;
     known
         .into_iter()
+        // Words that differ more in length than they may differ at all are not looked at.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= far)
         .map(|candidate| (strsim::osa_distance(&folded, &fold(candidate)), candidate))
         .filter(|(distance, candidate)| *distance <= far && *distance < candidate.chars().count())
-        .min_by_key(|(distance, _)| *distance)
+        .min()
         .map(|(_, candidate)| candidate)
 }
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use gateway_policy::Digest;
 use ipnet::IpNet;
 
+use crate::model::KeysSettings;
 pub use crate::model::scalar::Secret;
 
 /// Everything but the rules.
@@ -164,6 +165,13 @@ pub struct KeyForm {
     pub data_scope_required: bool,
     /// New keys are stored as HMAC-SHA-256 under this.
     pub pepper: Option<Secret>,
+}
+
+impl Default for KeyForm {
+    /// What an empty configuration means.
+    fn default() -> KeyForm {
+        KeyForm::from(&KeysSettings::default())
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

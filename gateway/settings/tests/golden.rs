@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use gateway_settings::{Fault, LookUp, load, load_directory, schema_text};
+use gateway_settings::{Fault, KeyForm, LookUp, load, load_directory, schema_text};
 
 /// An environment of three variables and one file.
 struct Table;
@@ -121,16 +121,18 @@ fn every_good_file_loads_and_says_exactly_what_it_warns_of() {
 /// X12: one broken record does not take the others along.
 #[test]
 fn every_bad_directory_says_what_was_left_out_and_serves_the_rest() {
-    hold_all("tests/directory/bad", |text, file| match load_directory(text, file, &Table) {
-        Ok(loaded) => {
-            let mut text = print(&loaded.left_out);
-            for account in &loaded.directory.accounts {
-                let keys: Vec<&str> = account.keys.iter().map(|key| key.id.as_str()).collect();
-                text.push_str(&format!("serves {}: {}\n", account.id, keys.join(" ")));
+    hold_all("tests/directory/bad", |text, file| {
+        match load_directory(text, file, &Table, &KeyForm::default()) {
+            Ok(loaded) => {
+                let mut text = print(&loaded.left_out);
+                for account in &loaded.directory.accounts {
+                    let keys: Vec<&str> = account.keys.iter().map(|key| key.id.as_str()).collect();
+                    text.push_str(&format!("serves {}: {}\n", account.id, keys.join(" ")));
+                }
+                text
             }
-            text
+            Err(faults) => format!("{}serves nothing\n", print(&faults)),
         }
-        Err(faults) => format!("{}serves nothing\n", print(&faults)),
     });
 }
 
@@ -152,7 +154,7 @@ fn all_faults() -> Vec<(PathBuf, Vec<Fault>)> {
     let read = |path: PathBuf, directory: bool| {
         let text = fs::read_to_string(&path).unwrap();
         let faults = if directory {
-            let loaded = load_directory(&text, name(&path), &Table);
+            let loaded = load_directory(&text, name(&path), &Table, &KeyForm::default());
             loaded.map(|loaded| loaded.left_out).unwrap_or_else(|faults| faults)
         } else {
             load(&text, name(&path), &Table)
@@ -177,7 +179,7 @@ fn every_example_loads_clean() {
         let text = fs::read_to_string(path).unwrap();
         let directory = path.file_name().unwrap().to_str().unwrap().contains("directory");
         if directory {
-            let loaded = load_directory(&text, name(path), &Table)
+            let loaded = load_directory(&text, name(path), &Table, &KeyForm::default())
                 .unwrap_or_else(|faults| panic!("{}", print(&faults)));
             assert!(loaded.left_out.is_empty(), "{}", print(&loaded.left_out));
             continue;

@@ -147,18 +147,44 @@ fn one_broken_record_does_not_empty_the_index() {
 #[test]
 fn a_plain_key_in_the_directory_is_never_repeated() {
     let upstream = Upstream::answering(200, CALLS);
-    let (good, secret) = (reader("good"), reader("broken").text);
-    for member in ["key", "secret", "digest", "display", "name", "digests"] {
-        let broken =
-            Key::with_text("broken", &secret, &["calls:read"]).with(member, secret.as_str());
-        let directory = Directory::of([good.clone(), broken]);
-        let gateway = Gateway::start(&Config::with_upstream(&upstream), &directory);
-        assert_eq!(gateway.get("/api/calls").bearer(&good).send().status, 200, "{member}");
-        let status = gateway.admin("GET", "/admin/v1/status").send();
-        assert!(!status.text().contains(&secret), "{member}: {}", status.text());
-        let told = gateway.log.all().into_iter().find(|line| line.contains(&secret));
-        assert!(told.is_none(), "{member}: {told:?}");
+    let good = reader("good");
+    let uuid = "6f1c2d3e-4a5b-4c6d-8e7f-9a0b1c2d3e4f";
+    let pair = "CLIENTKEY0123456789ab:CLIENTSECRET0123456789";
+    let members = ["key", "secret", "digest", "display", "name", "digests", "expires_at", "teams"];
+    let gateway = Gateway::start(&Config::with_upstream(&upstream), &Directory::of([good.clone()]));
+    for secret in [&*reader("broken").text, uuid, pair, "hunter2hunter2"] {
+        for member in members {
+            let broken = Key::with_text("broken", secret, &["calls:read"]).with(member, secret);
+            gateway.write_file("directory.yaml", &Directory::of([good.clone(), broken]).text());
+            let reload = gateway.admin("POST", "/admin/v1/reload").send();
+            assert!(reload.text().contains("keys.broken"), "{member}: {}", reload.text());
+            assert_eq!(gateway.get("/api/calls").bearer(&good).send().status, 200, "{member}");
+            let status = gateway.admin("GET", "/admin/v1/status").send();
+            assert!(!status.text().contains(secret), "{member}: {}", status.text());
+            assert!(!reload.text().contains(secret), "{member}: {}", reload.text());
+        }
+        let told = gateway.log.all().into_iter().find(|line| line.contains(secret));
+        assert!(told.is_none(), "{told:?}");
     }
+}
+
+/// What keys look like decides which names may be shown, also when only that changes.
+#[test]
+fn a_new_form_of_keys_is_held_against_the_names_that_are_there() {
+    let upstream = Upstream::answering(200, CALLS);
+    let named = reader("named").with("name", "acme-0123456789abcdef");
+    let directory = Directory::of([named.clone(), reader("other")]);
+    let config = Config::with_upstream(&upstream);
+    let gateway = Gateway::start(&config, &directory);
+    assert_eq!(gateway.get("/api/calls").bearer(&named).send().status, 200);
+    let text = config.section("keys", "{ prefix: acme- }").text();
+    gateway.write_file("gateway.yaml", &text);
+    waiting::until("the end of the key that is named like one", || {
+        (gateway.get("/api/calls").bearer(&named).send().status == 401).then_some(())
+    });
+    let status = gateway.admin("GET", "/admin/v1/status").send();
+    assert!(status.text().contains("is the text of a key"), "{}", status.text());
+    assert_eq!(gateway.get("/api/calls").bearer(&reader("other")).send().status, 200);
 }
 
 /// X12: an account's broken columns or names take that account and no other.

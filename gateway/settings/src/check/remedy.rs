@@ -4,7 +4,7 @@ use super::Rule;
 use super::rule::listing;
 use crate::model::format::Format;
 use crate::node::{Kind, Node, Value, kind_of_plain};
-use crate::report::nearest;
+use crate::report::{nearest, quotable};
 
 /// Message and remedy; `None` when the scalar is as the rule says.
 type Found = Option<(String, String)>;
@@ -58,13 +58,9 @@ fn number_help(node: &Node, rule: &Rule<'_>) -> Option<String> {
         .then(|| "remove the quotes".into())
 }
 
-/// What the file has for a scalar, cut to a length that fits a line.
+/// What the file has for a scalar, as [`quotable`] has it.
 pub(super) fn shown(node: &Node) -> String {
-    let text = node.written().unwrap_or("");
-    if text.chars().count() <= 80 {
-        return text.into();
-    }
-    text.chars().take(80).chain(['…']).collect()
+    quotable(node.written().unwrap_or(""))
 }
 
 /// Holds a scalar of the right kind against the rest of its rule.
@@ -105,7 +101,9 @@ fn of_format(node: &Node, text: &str, format: &Format, rule: &Rule<'_>) -> Found
         let message = if node.is_expanded() && !format.secret {
             format!("`{}` does not give {}", shown(node), format.noun)
         } else {
-            error.to_string()
+            let quoted = shown(node);
+            let message = error.to_string();
+            if *quoted == *text { message } else { message.replace(text, &quoted) }
         };
         return Some((message, error.help().into()));
     }

@@ -39,17 +39,23 @@ pub(super) fn key_form(settings: &KeysSettings, context: &mut Context<'_, '_>) -
             )
             .help("set `pair: true`, or import pairs by their digest");
     }
-    KeyForm {
-        prefix: settings.prefix.clone(),
-        alphabet: match settings.body.alphabet {
-            AlphabetSettings::Hex => Alphabet::Hex,
-            AlphabetSettings::Base62 => Alphabet::Base62,
-        },
-        length: settings.body.length as usize,
-        pair: settings.pair,
-        live_max: settings.live_max,
-        data_scope_required: settings.data_scope == DataScopeSettings::Required,
-        pepper: settings.pepper.clone(),
+    KeyForm::from(settings)
+}
+
+impl From<&KeysSettings> for KeyForm {
+    fn from(settings: &KeysSettings) -> KeyForm {
+        KeyForm {
+            prefix: settings.prefix.clone(),
+            alphabet: match settings.body.alphabet {
+                AlphabetSettings::Hex => Alphabet::Hex,
+                AlphabetSettings::Base62 => Alphabet::Base62,
+            },
+            length: settings.body.length as usize,
+            pair: settings.pair,
+            live_max: settings.live_max,
+            data_scope_required: settings.data_scope == DataScopeSettings::Required,
+            pepper: settings.pepper.clone(),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Cost: line starts are found once; the lines of faults that come in the order of the file are
 //! walked once, however long they are.
 
+use super::discretion::{BEHIND_PREFIX_MIN, Discretion};
 use crate::node::Position;
 
 /// The text of a file, and what of it is never shown.
@@ -10,16 +11,41 @@ use crate::node::Position;
 pub(super) struct Source<'a> {
     lines: Lines<'a>,
     secrets: Vec<(Position, Position)>,
+    /// What keys begin with.
+    prefix: Vec<char>,
 }
 
 impl<'a> Source<'a> {
     pub(super) fn new(text: &'a str) -> Source<'a> {
-        Source { lines: Lines::new(text), secrets: Vec::new() }
+        Source { lines: Lines::new(text), secrets: Vec::new(), prefix: Vec::new() }
     }
 
     /// Nothing from `from` to `to` is shown.
     pub(super) fn hide(&mut self, from: Position, to: Position) {
         self.secrets.push((from, to));
+    }
+
+    /// What begins with `prefix` and goes on is a key.
+    pub(super) fn mask_behind(&mut self, prefix: &str) {
+        self.prefix = prefix.chars().collect();
+    }
+
+    /// Masks keys and passwords in a text of a fault.
+    pub(super) fn mask(&self, text: &str) -> String {
+        let mut chars: Vec<char> = text.chars().collect();
+        self.mask_chars(&mut chars);
+        chars.into_iter().collect()
+    }
+
+    fn mask_chars(&self, chars: &mut [char]) {
+        mask_runs(chars);
+        mask_userinfo(chars);
+        mask_prefixed(chars, &self.prefix);
+    }
+
+    /// The last line.
+    pub(super) fn end(&self) -> Position {
+        Position { line: u32::try_from(self.lines.starts.len()).unwrap_or(u32::MAX), column: 1 }
     }
 
     /// To be called once all secrets are known.
@@ -28,7 +54,7 @@ impl<'a> Source<'a> {
     }
 
     /// The part of the line around `at`, masked, and the caret's column in it.
-    pub(super) fn show(&mut self, at: Position) -> (String, u32) {
+    pub(super) fn show(&mut self, at: Position, discretion: Option<&Discretion>) -> (String, u32) {
         let column = at.column as usize;
         // What is left of the part that is shown is read too: a key must not be cut so short that
         // it no longer looks like one.
@@ -38,16 +64,17 @@ impl<'a> Source<'a> {
         let read: String = rest.chars().take(first - read_from + SHOWN_MAX + MARGIN).collect();
         let mut chars: Vec<char> = printable(&read).chars().collect();
         self.mask_secrets(&mut chars, at.line, read_from);
-        mask_runs(&mut chars);
-        mask_userinfo(&mut chars);
+        self.mask_chars(&mut chars);
 
         let start = (first - read_from).min(chars.len());
         let end = (start + SHOWN_MAX).min(chars.len());
         let (front, back) =
             (if first > 1 { "…" } else { "" }, if end < chars.len() { "…" } else { "" });
-        let shown: String = chars[start..end].iter().collect();
-        let caret = column - first + 1 + front.chars().count();
-        (format!("{front}{shown}{back}"), caret as u32)
+        let (shown, caret) = match discretion {
+            Some(discretion) => discretion.line(&chars[start..end], column - first),
+            None => (chars[start..end].iter().collect(), column - first),
+        };
+        (format!("{front}{shown}{back}"), (caret + 1 + front.chars().count()) as u32)
     }
 
     fn mask_secrets(&self, chars: &mut [char], line: u32, first_column: usize) {
@@ -141,11 +168,21 @@ fn mask_runs(chars: &mut [char]) {
     }
 }
 
-pub(super) fn mask_keys(text: &str) -> String {
-    let mut chars: Vec<char> = text.chars().collect();
-    mask_runs(&mut chars);
-    mask_userinfo(&mut chars);
-    chars.into_iter().collect()
+/// What begins with the prefix of keys, and goes on.
+fn mask_prefixed(chars: &mut [char], prefix: &[char]) {
+    if prefix.is_empty() {
+        return;
+    }
+    let belongs = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ':' | '*');
+    let mut from = 0;
+    while let Some(at) = chars[from..].windows(prefix.len()).position(|part| part == prefix) {
+        let start = from + at + prefix.len();
+        let rest = chars[start..].iter().take_while(|c| belongs(c)).count();
+        if rest >= BEHIND_PREFIX_MIN {
+            chars[start..start + rest].fill('*');
+        }
+        from = start;
+    }
 }
 
 /// `scheme://user:password@host`: what stands between `//` and `@`.

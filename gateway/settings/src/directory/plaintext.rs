@@ -1,0 +1,169 @@
+//! Keys that stand where a name or an id should.
+//!
+//! Names and ids are shown: in `/api/key`, in logs, to upstreams, an assistant's name to every
+//! customer. So a record is left out when one of them is the text of a key: when a digest of the
+//! directory is its digest, when it has the form of the configuration's keys with or without their
+//! prefix, or when it begins with the prefix and goes on as keys do.
+//!
+//! Not here: keys that stand anywhere else in a record. They are faults of its form.
+//! Cost: one hash a name (two under a pepper); the file is searched again only when one is found.
+
+use std::collections::HashSet;
+
+use gateway_policy::{AccountRecord, Digest, Directory, KeyRecord, Pepper};
+
+use super::places::Places;
+use crate::node::Node;
+use crate::report::Report;
+use crate::settings::{Alphabet, KeyForm};
+
+/// Fewest characters behind the prefix that make a key of a text. Shorter ones are names:
+/// `key_crm` where keys begin with `key_`. A real key that is shorter is known by its digest.
+const BEHIND_PREFIX_MIN: usize = 16;
+
+const HELP: &str = "names and ids are shown to people; write another, and replace the key, which is \
+                    no longer a secret";
+
+/// A record that shows a key.
+struct Hit {
+    /// Path of what the record is in.
+    section: String,
+    id: String,
+    /// The field that is a key; empty for the id itself.
+    field: &'static str,
+}
+
+/// What is a key.
+pub(super) struct KeyTexts<'f> {
+    form: &'f KeyForm,
+    pepper: Option<Pepper>,
+    digests: HashSet<Digest>,
+}
+
+impl<'f> KeyTexts<'f> {
+    pub(super) fn new(form: &'f KeyForm, directory: &Directory) -> KeyTexts<'f> {
+        let keys = directory.accounts.iter().flat_map(|account| &account.keys);
+        KeyTexts {
+            form,
+            pepper: form.pepper.as_ref().and_then(|text| Pepper::new(text.reveal().as_bytes())),
+            digests: keys.map(|key| key.digest).collect(),
+        }
+    }
+
+    /// Takes out the records that would show a key, and reports them.
+    pub(super) fn leave_out(
+        &self,
+        directory: &mut Directory,
+        root: &Node,
+        report: &mut Report<'_>,
+    ) {
+        let mut hits = Vec::new();
+        directory.accounts.retain_mut(|account| {
+            let place = format!("accounts.{}", account.id);
+            if let Some(field) = self.in_account(account) {
+                hits.push(Hit { section: "accounts".into(), id: account.id.clone(), field });
+                return false;
+            }
+            account.users.retain(|user| {
+                let is_key = self.is_key(&user.id);
+                if is_key {
+                    let section = format!("{place}.users");
+                    hits.push(Hit { section, id: user.id.clone(), field: "" });
+                }
+                !is_key
+            });
+            account.keys.retain(|key| {
+                let field = self.in_key(key);
+                let section = || format!("{place}.keys");
+                hits.extend(field.map(|field| Hit {
+                    section: section(),
+                    id: key.id.clone(),
+                    field,
+                }));
+                field.is_none()
+            });
+            true
+        });
+        if hits.is_empty() {
+            return;
+        }
+        let places = Places::of(root, report);
+        for Hit { section, id, field } in hits {
+            let found = places.find(&format!("{section}.{id}{field}"), report);
+            let mut shown = found.path;
+            if field.is_empty() {
+                // An id that is a key is not shown, however harmless it looks.
+                let name = report.name(&id, found.at);
+                let section = shown.strip_suffix(&*name).unwrap_or("accounts.");
+                shown = format!("{section}<{}:{}>", found.at.line, found.at.column);
+            }
+            report.add(found.at, shown, "is the text of a key").help(HELP);
+        }
+    }
+
+    /// The field that is a key.
+    fn in_key(&self, key: &KeyRecord) -> Option<&'static str> {
+        let texts = [
+            ("", Some(&key.id)),
+            (".name", Some(&key.name)),
+            (".display", Some(&key.display)),
+            (".owner", key.owner.as_ref()),
+            (".user", key.user.as_ref()),
+        ];
+        let is_key =
+            |(_, text): &(&str, Option<&String>)| text.is_some_and(|text| self.is_key(text));
+        let team = || key.teams.iter().flatten().any(|team| self.is_key(team)).then_some(".teams");
+        texts.iter().find(|one| is_key(one)).map(|(field, _)| *field).or_else(team)
+    }
+
+    fn in_account(&self, account: &AccountRecord) -> Option<&'static str> {
+        let names = &account.assistants;
+        let is_key = |text: &String| self.is_key(text);
+        if is_key(&account.id) {
+            Some("")
+        } else if is_key(&account.name) {
+            Some(".name")
+        } else if names.names.iter().any(|(_, name)| is_key(name)) {
+            Some(".assistants.names")
+        } else if names.fallback.as_ref().is_some_and(is_key) {
+            Some(".assistants.fallback")
+        } else if account.teams.iter().flatten().any(is_key) {
+            Some(".teams")
+        } else {
+            None
+        }
+    }
+
+    fn is_key(&self, text: &str) -> bool {
+        self.has_form(text)
+            || self.digests.contains(&Digest::sha256(text.as_bytes()))
+            || self
+                .pepper
+                .as_ref()
+                .is_some_and(|pepper| self.digests.contains(&pepper.digest(text.as_bytes())))
+    }
+
+    fn has_form(&self, text: &str) -> bool {
+        let behind = text.strip_prefix(&*self.form.prefix);
+        let goes_on = |rest: &str| {
+            rest.len() >= BEHIND_PREFIX_MIN
+                && rest
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b':'))
+        };
+        let body = behind.unwrap_or(text);
+        self.is_body(body)
+            || (!self.form.prefix.is_empty() && behind.is_some_and(goes_on))
+            || body.split_once(':').is_some_and(|(key, secret)| {
+                self.form.pair && self.is_body(key) && self.is_body(secret)
+            })
+    }
+
+    fn is_body(&self, text: &str) -> bool {
+        let allowed = |b: u8| match self.form.alphabet {
+            Alphabet::Hex => b.is_ascii_hexdigit(),
+            Alphabet::Base62 => b.is_ascii_alphanumeric(),
+        };
+        text.len() == self.form.length && text.bytes().all(allowed)
+    }
+}
