@@ -1,8 +1,14 @@
 //! The command line.
+//!
+//! A key is easily put where an argument should stand, and what an argument was ends up in logs of
+//! shells and build servers. So a refusal never repeats one: it names the argument, not its value.
 
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::exit;
 
 /// API-key gateway that filters what streams back.
 #[derive(Debug, Parser)]
@@ -79,7 +85,7 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "ID", conflicts_with = "key", required_unless_present = "key")]
     pub(crate) key_id: Option<String>,
     /// `-`: the key is the first line of standard input.
-    #[arg(long, value_name = "-", value_parser = ["-"])]
+    #[arg(long, value_name = "-")]
     pub(crate) key: Option<String>,
     /// A request header, `Name: value`; may be given more than once.
     #[arg(long = "header", short = 'H', value_name = "HEADER")]
@@ -94,4 +100,57 @@ pub(crate) struct ExplainArgs {
     /// Path and query.
     #[arg(value_name = "PATH")]
     pub(crate) target: String,
+}
+
+/// Prints help or version, or what is wrong with the arguments; the exit code.
+pub(crate) fn refused(error: &clap::Error) -> u8 {
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        // To a pipe that is closed, there is nobody to tell.
+        let _ = error.print();
+        return u8::try_from(error.exit_code()).unwrap_or(exit::USAGE);
+    }
+    eprintln!("error: {}", fault(error));
+    for (kind, what) in [
+        (ContextKind::ValidValue, "possible values"),
+        (ContextKind::ValidSubcommand, "commands"),
+        (ContextKind::SuggestedArg, "did you mean"),
+        (ContextKind::SuggestedSubcommand, "did you mean"),
+        (ContextKind::SuggestedValue, "did you mean"),
+    ] {
+        if let Some(words) = words(error.get(kind)) {
+            eprintln!("  {what}: {words}");
+        }
+    }
+    eprintln!("  see `colonnade --help`");
+    exit::USAGE
+}
+
+/// What is wrong, by the names that this file gives to arguments.
+fn fault(error: &clap::Error) -> String {
+    let argument = || words(error.get(ContextKind::InvalidArg)).unwrap_or_default();
+    match error.kind() {
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+            format!("the value of {} is not one that it takes", argument())
+        }
+        ErrorKind::InvalidSubcommand => "there is no such command".into(),
+        ErrorKind::MissingRequiredArgument => format!("missing: {}", argument()),
+        ErrorKind::ArgumentConflict => match words(error.get(ContextKind::PriorArg)) {
+            Some(prior) => format!("{} cannot be used with {prior}", argument()),
+            None => format!("{} cannot be used here", argument()),
+        },
+        ErrorKind::NoEquals | ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues => {
+            format!("{} needs a value", argument())
+        }
+        ErrorKind::InvalidUtf8 => "an argument is not UTF-8".into(),
+        // It names what was given, which might be anything.
+        _ => "there is an argument that this command does not have".into(),
+    }
+}
+
+fn words(value: Option<&ContextValue>) -> Option<String> {
+    match value? {
+        ContextValue::String(word) => Some(word.clone()),
+        ContextValue::Strings(words) => Some(words.join(", ")).filter(|words| !words.is_empty()),
+        _ => None,
+    }
 }

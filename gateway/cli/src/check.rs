@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::args::Format;
 use crate::exit;
 use crate::load::{self, LoadError, Surroundings};
+use crate::terminal;
 
 /// Checks one configuration; the exit code.
 pub(crate) fn run(path: &Path, format: Format) -> u8 {
@@ -22,7 +23,7 @@ pub(crate) fn run(path: &Path, format: Format) -> u8 {
             }
         }
         Err(why) => {
-            eprintln!("{why}");
+            eprintln!("{}", terminal::body(&why));
             exit::INVALID_CONFIGURATION
         }
     }
@@ -69,11 +70,12 @@ fn report(path: &Path, findings: &[Fault], format: Format) {
         return;
     }
     for fault in findings {
-        println!("{fault}");
+        println!("{}", terminal::body(&fault.to_string()));
     }
+    let file = terminal::line(&path.display().to_string());
     match (faults, findings.len() - faults) {
-        (0, 0) => println!("{}: good", path.display()),
-        (0, warnings) => println!("{}: good, {warnings} warning(s)", path.display()),
-        (faults, _) => println!("{}: {faults} fault(s)", path.display()),
+        (0, 0) => println!("{file}: good"),
+        (0, warnings) => println!("{file}: good, {warnings} warning(s)"),
+        (faults, _) => println!("{file}: {faults} fault(s)"),
     }
 }

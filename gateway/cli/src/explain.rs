@@ -20,16 +20,27 @@ use serde_json::{Value, json};
 use crate::args::{ExplainArgs, Format};
 use crate::exit;
 use crate::load::{self, Surroundings};
+use crate::terminal;
 
 /// Largest body that is read from standard input.
 const BODY_BYTES_MAX: u64 = 64 << 20;
 
+/// Most dropped columns that are listed, and most mapped values.
+const LINES_SHOWN_MAX: usize = 500;
+
 /// Explains one request; 0 when it would be allowed, 1 when refused.
 pub(crate) fn run(args: &ExplainArgs) -> u8 {
+    if args.key.as_ref().is_some_and(|key| key != "-") {
+        eprintln!(
+            "--key takes `-` alone: the key is read from standard input, never from the command \
+             line. A key that was given there is in the shell's history: replace it"
+        );
+        return exit::USAGE;
+    }
     let snapshot = match snapshot(args) {
         Ok(snapshot) => snapshot,
         Err((code, lines)) => {
-            lines.iter().for_each(|line| eprintln!("{line}"));
+            lines.iter().for_each(|line| eprintln!("{}", terminal::body(line)));
             return code;
         }
     };
@@ -40,7 +51,7 @@ pub(crate) fn run(args: &ExplainArgs) -> u8 {
         }
         Err(why) => {
             eprintln!("{why}");
-            2
+            exit::USAGE
         }
     }
 }
@@ -62,7 +73,7 @@ fn snapshot(args: &ExplainArgs) -> Result<(Snapshot, Meters), (u8, Vec<String>)>
     let meters = Meters::new();
     let (compiled, faults) = load::keys(&records, &loaded.rules, &meters);
     // A key that is left out is unknown to what serves; here somebody wants to know why.
-    faults.iter().for_each(|fault| eprintln!("{fault}"));
+    faults.iter().for_each(|fault| eprintln!("{}", terminal::body(&fault.to_string())));
     let mut rules = loaded.rules;
     // The key of `--key` is put into this form, whatever forms clients use.
     if args.key.is_some() && !rules.credentials.accept.contains(&Carrier::Bearer) {
@@ -141,12 +152,12 @@ fn by_id(
 fn headers(lines: &[String]) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for line in lines {
-        let (name, value) =
-            line.split_once(':').ok_or_else(|| format!("`{line}` is not `Name: value`"))?;
+        // What was given is not repeated: it may be a credential.
+        let (name, value) = line.split_once(':').ok_or("a --header is not `Name: value`")?;
         let name = HeaderName::from_bytes(name.trim().as_bytes())
-            .map_err(|_| format!("`{name}` is no header name"))?;
+            .map_err(|_| "a --header has no name of a header")?;
         let value = HeaderValue::from_str(value.trim())
-            .map_err(|_| format!("the value of `{name}` is malformed"))?;
+            .map_err(|_| "the value of a --header is malformed")?;
         headers.append(name, value);
     }
     Ok(headers)
@@ -305,25 +316,36 @@ fn compare(before: &Value, after: &Value, path: &str, change: &mut BodyChange) {
     }
 }
 
+/// The first of the lines, and how many there are beyond them.
+fn print_some(what: &str, lines: impl ExactSizeIterator<Item = String>) {
+    let more = lines.len().saturating_sub(LINES_SHOWN_MAX);
+    lines.take(LINES_SHOWN_MAX).for_each(|line| println!("  {what:<11} {line}"));
+    if more > 0 {
+        println!("  {what:<11} and {more} more");
+    }
+}
+
 impl Explanation {
     fn print(&self, format: Format) {
         if format == Format::Json {
-            println!("{}", self.json());
+            println!("{}", terminal::body(&self.json().to_string()));
             return;
         }
         println!("{}", if self.allowed { "allowed" } else { "refused" });
         for (step, what) in &self.steps {
-            println!("  {step:<11} {what}");
+            println!("  {step:<11} {}", terminal::line(what));
         }
         let Some(body) = &self.body else { return };
-        for (path, times) in &body.dropped {
-            println!("  {:<11} {path} ({times})", "dropped");
-        }
-        for ((path, old, new), times) in &body.mapped {
-            println!("  {:<11} {path}: {old} -> {new} ({times})", "mapped");
-        }
+        let dropped =
+            body.dropped.iter().map(|(path, times)| format!("{} ({times})", terminal::name(path)));
+        print_some("dropped", dropped);
+        let mapped = body.mapped.iter().map(|((path, old, new), times)| {
+            let [path, old, new] = [path, old, new].map(|text| terminal::name(text));
+            format!("{path}: {old} -> {new} ({times})")
+        });
+        print_some("mapped", mapped);
         println!("  {:<11} {}", "rows hidden", body.rows_hidden);
-        println!("\n{}", body.after);
+        println!("\n{}", terminal::body(&body.after));
     }
 
     fn json(&self) -> Value {

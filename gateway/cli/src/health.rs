@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::exit;
 use crate::load::{self, Surroundings};
+use crate::terminal;
 
 const WAIT: Duration = Duration::from_secs(3);
 
@@ -15,7 +16,7 @@ pub(crate) fn run(path: &Path, ready: bool) -> u8 {
         match load::text_of(path).and_then(|text| load::configuration(&text, path, &around)) {
             Ok(loaded) => loaded,
             Err(error) => {
-                error.lines().iter().for_each(|line| eprintln!("{line}"));
+                error.lines().iter().for_each(|line| eprintln!("{}", terminal::body(line)));
                 return exit::INVALID_CONFIGURATION;
             }
         };

@@ -10,6 +10,7 @@ mod logging;
 mod publish;
 mod serve;
 mod signals;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -20,16 +21,20 @@ use crate::args::{Args, Command};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Exit codes (CONTRACT section 1); 2 is clap's.
+/// Exit codes (CONTRACT section 1).
 pub(crate) mod exit {
     pub(crate) const OK: u8 = 0;
     pub(crate) const FAILED: u8 = 1;
+    pub(crate) const USAGE: u8 = 2;
     pub(crate) const STORE_UNREACHABLE: u8 = 69;
     pub(crate) const INVALID_CONFIGURATION: u8 = 78;
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return ExitCode::from(args::refused(&error)),
+    };
     let code = match args.command {
         Command::Run { config } => serve::run(&config.path()),
         Command::Demo(demo) => demo::run(&demo),

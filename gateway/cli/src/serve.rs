@@ -24,6 +24,7 @@ use crate::load::Surroundings;
 use crate::logging;
 use crate::publish::{POLL_EVERY, Publisher, StartError};
 use crate::signals::{Signals, Wish};
+use crate::terminal;
 
 /// Least time between the last answer and the end, for the client's side to read it.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -37,7 +38,7 @@ pub(crate) fn run(path: &Path) -> u8 {
     match Server::start(path, Surroundings::default()) {
         Ok(server) => server.until_stopped(),
         Err((code, lines)) => {
-            lines.iter().for_each(|line| eprintln!("{line}"));
+            lines.iter().for_each(|line| eprintln!("{}", terminal::body(line)));
             code
         }
     }

@@ -290,10 +290,10 @@ impl<'a> Report<'a> {
             }
         }
         Fault {
-            file: self.file.into(),
+            file: printable(self.file),
             line: draft.at.line,
             column: draft.at.column,
-            path: masked(&draft.path),
+            path: masked(&cut(&draft.path)),
             message: masked(&message),
             source,
             caret,
@@ -330,6 +330,14 @@ fn without_values(text: &str, hidden: Option<&(String, String)>) -> String {
         if reveals { written } else { part }
     });
     parts.collect::<Vec<_>>().join("`")
+}
+
+/// Longest path that is shown, in characters.
+const PATH_SHOWN_MAX: usize = 400;
+
+fn cut(path: &str) -> String {
+    let more = path.chars().nth(PATH_SHOWN_MAX).map(|_| '…');
+    path.chars().take(PATH_SHOWN_MAX).chain(more).collect()
 }
 
 /// Longest part of a scalar or name that a message quotes, in characters.

@@ -10,6 +10,7 @@ mod support;
 
 mod authentication;
 mod avoca;
+mod commands;
 mod connections;
 mod credential_forms;
 mod data_scopes;

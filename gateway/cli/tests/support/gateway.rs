@@ -1,5 +1,6 @@
 //! The real binary as a process of its own, in a folder of its own, on ports of the kernel's choice.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -77,6 +78,32 @@ impl Launch {
             .expect("the binary starts")
     }
 
+    /// Runs another command in the folder, with `input` on its standard input, and waits for it.
+    pub(crate) fn command(&self, arguments: &[&str], input: &[u8]) -> Output {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_colonnade"))
+            .args(arguments)
+            .env_clear()
+            .env("COLONNADE_CONFIG", &self.config)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        // What reads no input has closed it.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        let (said, out) = Lines::gather(child.stdout.take().unwrap());
+        let (complained, err) = Lines::gather(child.stderr.take().unwrap());
+        let status = waiting::within(waiting::DEADLINE, || child.try_wait().unwrap());
+        let _ = child.kill();
+        let _ = child.wait();
+        let _ = (out.join(), err.join());
+        let said = said.all().join("\n");
+        let text = format!("{said}\n{}", complained.all().join("\n"));
+        let status = status.unwrap_or_else(|| panic!("{arguments:?} hangs: {text}"));
+        Output { code: status.code(), said, text }
+    }
+
     /// Starts what must not stay up: its status and everything it said.
     pub(crate) fn refused(&self) -> (Option<i32>, String) {
         let mut child = self.spawn();
@@ -111,6 +138,15 @@ impl Launch {
         gateway.await_ready();
         gateway
     }
+}
+
+/// What a command came to.
+pub(crate) struct Output {
+    pub(crate) code: Option<i32>,
+    /// Standard output.
+    pub(crate) said: String,
+    /// Standard output and standard error.
+    pub(crate) text: String,
 }
 
 /// A running gateway. When the value goes, the process must still be alive, must not have panicked

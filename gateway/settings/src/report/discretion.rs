@@ -113,7 +113,7 @@ impl Discretion {
     pub(crate) fn path(&self, path: &str) -> String {
         let shown = |part: &str| {
             let name = part.split('[').next().unwrap_or(part);
-            if self.is_plain(name) { part.to_owned() } else { MASK.to_owned() }
+            if part.is_empty() || self.is_plain(name) { part.to_owned() } else { MASK.to_owned() }
         };
         path.split('.').map(shown).collect::<Vec<_>>().join(".")
     }
