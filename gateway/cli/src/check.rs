@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use gateway_policy::Meters;
-use gateway_settings::{Fault, Store};
+use gateway_settings::directory::DIRECTORY_BYTES_MAX;
+use gateway_settings::{Fault, SETTINGS_BYTES_MAX, Store};
 use serde_json::json;
 
 use crate::args::Format;
@@ -35,15 +36,16 @@ fn findings(path: &Path) -> Result<Vec<Fault>, String> {
         LoadError::Faulty(faults) => Ok(faults),
         LoadError::Unreadable(why) => Err(why),
     };
-    let loaded =
-        match load::text_of(path).and_then(|text| load::configuration(&text, path, &around)) {
-            Ok(loaded) => loaded,
-            Err(error) => return faults(error),
-        };
+    let loaded = match load::text_of(path, SETTINGS_BYTES_MAX)
+        .and_then(|text| load::configuration(&text, path, &around))
+    {
+        Ok(loaded) => loaded,
+        Err(error) => return faults(error),
+    };
     let mut all = loaded.warnings;
     if let Store::File(directory) = &loaded.settings.store {
         let form = &loaded.settings.keys;
-        let records = load::text_of(directory)
+        let records = load::text_of(directory, DIRECTORY_BYTES_MAX)
             .and_then(|text| load::directory(&text, directory, &around, form));
         match records {
             Ok(records) => all.extend(load::keys(&records, &loaded.rules, &Meters::new()).1),

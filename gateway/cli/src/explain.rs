@@ -13,7 +13,8 @@ use gateway_policy::{
 };
 use gateway_proxy::Clock;
 use gateway_rewrite::{Job, Rewriter, Totals};
-use gateway_settings::Store;
+use gateway_settings::directory::DIRECTORY_BYTES_MAX;
+use gateway_settings::{SETTINGS_BYTES_MAX, Store};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 
@@ -60,14 +61,14 @@ fn snapshot(args: &ExplainArgs) -> Result<(Snapshot, Meters), (u8, Vec<String>)>
     let around = Surroundings::default();
     let path = args.config.path();
     let invalid = |error: load::LoadError| (exit::INVALID_CONFIGURATION, error.lines());
-    let text = load::text_of(&path).map_err(invalid)?;
+    let text = load::text_of(&path, SETTINGS_BYTES_MAX).map_err(invalid)?;
     let loaded = load::configuration(&text, &path, &around).map_err(invalid)?;
     let Store::File(directory) = &loaded.settings.store else {
         let why = "explain reads `store: { file: … }` only".to_owned();
         return Err((exit::STORE_UNREACHABLE, vec![why]));
     };
-    let text =
-        load::text_of(directory).map_err(|error| (exit::STORE_UNREACHABLE, error.lines()))?;
+    let text = load::text_of(directory, DIRECTORY_BYTES_MAX)
+        .map_err(|error| (exit::STORE_UNREACHABLE, error.lines()))?;
     let records =
         load::directory(&text, directory, &around, &loaded.settings.keys).map_err(invalid)?;
     let meters = Meters::new();

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use gateway_settings::SETTINGS_BYTES_MAX;
+
 use crate::exit;
 use crate::load::{self, Surroundings};
 use crate::terminal;
@@ -12,14 +14,15 @@ const WAIT: Duration = Duration::from_secs(3);
 /// Asks `/livez` or `/readyz` of the telemetry listener that the configuration names.
 pub(crate) fn run(path: &Path, ready: bool) -> u8 {
     let around = Surroundings::default();
-    let loaded =
-        match load::text_of(path).and_then(|text| load::configuration(&text, path, &around)) {
-            Ok(loaded) => loaded,
-            Err(error) => {
-                error.lines().iter().for_each(|line| eprintln!("{}", terminal::body(line)));
-                return exit::INVALID_CONFIGURATION;
-            }
-        };
+    let loaded = match load::text_of(path, SETTINGS_BYTES_MAX)
+        .and_then(|text| load::configuration(&text, path, &around))
+    {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            error.lines().iter().for_each(|line| eprintln!("{}", terminal::body(line)));
+            return exit::INVALID_CONFIGURATION;
+        }
+    };
     let mut address = loaded.settings.telemetry.address;
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() {

@@ -1,13 +1,13 @@
 //! Files and environment → settings and records. Shared by `run`, `check`, `explain` and `demo`.
 
 use std::collections::HashMap;
-use std::fmt::Display;
-use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use gateway_policy::{Compiled, Meters, Rules, compile};
 use gateway_settings::directory::{LoadedDirectory, load_directory};
-use gateway_settings::{Fault, KeyForm, Loaded, LookUp};
+use gateway_settings::{FILE_BYTES_MAX, Fault, KeyForm, Loaded, LookUp};
+use gateway_store::{ReadError, read_text};
 
 /// Where `${NAME}` and `${file:PATH}` come from: overrides first, then the process. Not `Debug`: the
 /// demo's admin token is among them.
@@ -22,7 +22,13 @@ impl LookUp for Surroundings {
     }
 
     fn file(&self, path: &Path) -> std::io::Result<String> {
-        fs::read_to_string(path)
+        read_text(path, FILE_BYTES_MAX as u64).map_err(|error| match error {
+            ReadError::Io { source, .. } => source,
+            ReadError::Irregular { kind, .. } => {
+                io::Error::new(ErrorKind::InvalidInput, format!("it is a {kind}"))
+            }
+            ReadError::TooLarge { .. } => ErrorKind::FileTooLarge.into(),
+        })
     }
 }
 
@@ -76,10 +82,7 @@ pub(crate) fn keys(
     (compiled, all)
 }
 
-/// A file's text, or why not in one line.
-pub(crate) fn text_of(path: &Path) -> Result<String, LoadError> {
-    let unreadable = |error: &dyn Display| {
-        LoadError::Unreadable(format!("{}: cannot be read: {error}", path.display()))
-    };
-    fs::read_to_string(path).map_err(|error| unreadable(&error))
+/// A file's text of at most `bytes_max` bytes, or why not in one line.
+pub(crate) fn text_of(path: &Path, bytes_max: usize) -> Result<String, LoadError> {
+    read_text(path, bytes_max as u64).map_err(|error| LoadError::Unreadable(error.to_string()))
 }

@@ -13,12 +13,12 @@ use std::time::Duration;
 use gateway_admin::ReloadOutcome;
 use gateway_policy::{Meters, Published, Rules, Snapshot};
 use gateway_proxy::{Clock, Docs, Serving, Upstreams};
-use gateway_settings::directory::LoadedDirectory;
-use gateway_settings::{AdminToken, Fault, Settings, Store};
+use gateway_settings::directory::{DIRECTORY_BYTES_MAX, LoadedDirectory};
+use gateway_settings::{AdminToken, Fault, SETTINGS_BYTES_MAX, Settings, Store};
 use gateway_store::{Change, WatchedFile};
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
-use crate::load::{self, LoadError, Surroundings};
+use crate::load::{self, Surroundings};
 use crate::serve::upstream_specs;
 
 /// How often the files are looked at.
@@ -36,6 +36,7 @@ pub(crate) struct Publisher {
     around: Surroundings,
     config: WatchedFile,
     directory: WatchedFile,
+    waiting: Option<Waiting>,
     settings: Settings,
     rules: Arc<Rules>,
     records: LoadedDirectory,
@@ -47,6 +48,13 @@ pub(crate) struct Publisher {
     served: Served,
     metrics: PublishMetrics,
     revision: u64,
+}
+
+/// A configuration that is sound, but names a directory that cannot be served yet. It is tried again
+/// when that file changes.
+struct Waiting {
+    config: String,
+    directory: WatchedFile,
 }
 
 struct PublishMetrics {
@@ -90,7 +98,7 @@ impl Publisher {
         around: Surroundings,
         registry: &Registry,
     ) -> Result<Publisher, StartError> {
-        let mut config = WatchedFile::new(path);
+        let mut config = WatchedFile::new(path, SETTINGS_BYTES_MAX as u64);
         let unreadable = |error: gateway_store::ReadError| vec![error.to_string()];
         let text = config.read().map_err(|error| StartError::Configuration(unreadable(error)))?;
         let config_content = content(&text);
@@ -98,7 +106,7 @@ impl Publisher {
             .map_err(|error| StartError::Configuration(error.lines()))?;
         warn_all(&loaded.warnings);
         let mut directory =
-            WatchedFile::new(directory_path(&loaded.settings).map_err(StartError::Store)?);
+            watched_directory(directory_path(&loaded.settings).map_err(StartError::Store)?);
         let text = directory.read().map_err(|error| StartError::Store(unreadable(error)))?;
         let records = load::directory(&text, directory.path(), &around, &loaded.settings.keys)
             .map_err(|error| StartError::Configuration(error.lines()))?;
@@ -123,6 +131,7 @@ impl Publisher {
             around,
             config,
             directory,
+            waiting: None,
             tokens: Arc::new(Mutex::new(loaded.settings.admin.tokens.clone())),
             served: Served { config: config_content, directory: content(&text) },
             settings: loaded.settings,
@@ -169,11 +178,22 @@ impl Publisher {
 
     /// Publishes what has changed in the files since the last look.
     pub(crate) fn poll(&mut self) {
-        let config = changed(self.config.poll());
+        let mut config = changed(self.config.poll());
+        if matches!(config, Ok(None)) {
+            config = Ok(self.no_longer_waiting());
+        }
         let directory = changed(self.directory.poll());
         if !matches!((&config, &directory), (Ok(None), Ok(None))) {
             self.take(&config, &directory);
         }
+    }
+
+    /// The configuration that waits, when the directory that it names has changed.
+    fn no_longer_waiting(&mut self) -> Option<String> {
+        let file = &mut self.waiting.as_mut()?.directory;
+        matches!(file.poll(), Ok(Change::Text(_)))
+            .then(|| self.waiting.take())?
+            .map(|waiting| waiting.config)
     }
 
     /// Reads and publishes both files, changed or not.
@@ -242,22 +262,29 @@ impl Publisher {
 
     /// All or nothing: parse and compile first, then put in place.
     fn apply(&mut self, config: &Text, directory: &Text) -> Result<Vec<Fault>, Vec<String>> {
-        let lines = |error: LoadError| error.lines();
         let config = config.as_ref().map_err(Clone::clone)?.as_deref();
         let next = match config {
             Some(text) => {
-                Some(load::configuration(text, self.config.path(), &self.around).map_err(lines)?)
+                // Whatever waits is older.
+                self.waiting = None;
+                let path = self.config.path();
+                Some(load::configuration(text, path, &self.around).map_err(|error| error.lines())?)
             }
             None => None,
         };
         let mut text = directory.as_ref().map_err(Clone::clone)?.as_deref().map(Cow::Borrowed);
         let mut moved = None;
-        if let Some(next) = &next {
+        if let (Some(next), Some(config)) = (&next, config) {
             let path = directory_path(&next.settings)?;
             if path != self.directory.path() {
-                let mut file = WatchedFile::new(path);
-                let read = file.read().map_err(|error| vec![error.to_string()])?;
-                text = Some(Cow::Owned(read));
+                let mut file = watched_directory(path);
+                match file.read() {
+                    Ok(read) => text = Some(Cow::Owned(read)),
+                    Err(error) => {
+                        self.waiting = Some(Waiting { config: config.into(), directory: file });
+                        return Err(vec![error.to_string()]);
+                    }
+                }
                 moved = Some(file);
             }
         }
@@ -268,7 +295,15 @@ impl Publisher {
             text = Some(Cow::Owned(self.records.text().to_owned()));
         }
         let records = match &text {
-            Some(text) => Some(load::directory(text, &path, &self.around, form).map_err(lines)?),
+            Some(text) => match load::directory(text, &path, &self.around, form) {
+                Ok(records) => Some(records),
+                Err(error) => {
+                    if let (Some(config), Some(directory)) = (config, moved) {
+                        self.waiting = Some(Waiting { config: config.into(), directory });
+                    }
+                    return Err(error.lines());
+                }
+            },
             None => None,
         };
         if let (Some(next), Some(config)) = (next, config) {
@@ -358,6 +393,10 @@ fn directory_path(settings: &Settings) -> Result<PathBuf, Vec<String>> {
             "this version serves the directory from a file only: set `store: { file: directory.yaml }`".to_owned(),
         ]),
     }
+}
+
+fn watched_directory(path: PathBuf) -> WatchedFile {
+    WatchedFile::new(path, DIRECTORY_BYTES_MAX as u64)
 }
 
 /// Listeners are bound once; a reload that moves one says so.

@@ -22,12 +22,13 @@ pub trait LookUp {
     /// already.
     ///
     /// # Errors
-    /// As the operating system gave it.
+    /// As the operating system gave it; or of the kind `InvalidInput`, and then with a text that may
+    /// be shown.
     fn file(&self, path: &Path) -> std::io::Result<String>;
 }
 
-/// Longest text that `${file:…}` may bring in.
-const FILE_BYTES_MAX: usize = 64 << 10;
+/// Longest text that `${file:…}` may bring in: 64 KiB.
+pub const FILE_BYTES_MAX: usize = 64 << 10;
 
 /// Expands every scalar below `node`. Failures stay in the tree, each where it happened.
 pub(crate) fn expand(node: &mut Node, directory: &Path, look_up: &dyn LookUp) {
@@ -113,7 +114,11 @@ fn read_file(path: &str, directory: &Path, look_up: &dyn LookUp) -> Result<Strin
     }
     let mut text = look_up.file(&directory.join(path)).map_err(|error| ExpandError::File {
         path: quotable(path).into(),
-        reason: error.kind().to_string().into(),
+        reason: match error.kind() {
+            std::io::ErrorKind::InvalidInput => error.to_string(),
+            kind => kind.to_string(),
+        }
+        .into(),
     })?;
     if text.len() > FILE_BYTES_MAX {
         return Err(ExpandError::FileSize { path: quotable(path).into(), bytes: text.len() });

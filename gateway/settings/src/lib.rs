@@ -31,7 +31,7 @@ use gateway_policy::Rules;
 
 pub use directory::{LoadedDirectory, load_directory};
 pub use document::{schema, schema_text};
-pub use expand::LookUp;
+pub use expand::{FILE_BYTES_MAX, LookUp};
 pub use report::Fault;
 pub use settings::{
     AccessLog, Admin, AdminToken, Alphabet, Balance, ColumnNotes, Drain, Health, KeyForm, Listener,

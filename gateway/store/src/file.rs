@@ -1,5 +1,8 @@
 //! A text file that is read again when it has changed.
 //!
+//! Only regular files are read, behind links or not, and of a bounded size: a pipe or a device in a
+//! file's place would hold up every reload, or never end.
+//!
 //! Polling, not inotify: it sees what editors, ConfigMaps (a swapped symbolic link) and network
 //! file systems do alike, and a `stat` costs a microsecond. A file whose time stamp is so fresh that
 //! another write could hide behind it is read once more at the next poll.
@@ -9,22 +12,80 @@
 use std::fs::{self, Metadata};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// Largest file that is read, in bytes.
-const BYTES_MAX: u64 = 256 << 20;
 /// A stamp younger than this may not tell two writes apart.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// `O_NONBLOCK`: what became a pipe between two looks at it must not hang the opening.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const NONBLOCKING: i32 = 0o4000;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const NONBLOCKING: i32 = 0x4;
 
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     #[error("cannot read {path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },
-    #[error("{path} has {bytes} bytes, more than the {BYTES_MAX} that are read")]
-    TooLarge { path: PathBuf, bytes: u64 },
+    #[error("cannot read {path}: it is a {kind}, and only regular files are read")]
+    Irregular { path: PathBuf, kind: &'static str },
+    #[error("cannot read {path}: it has more than the {bytes_max} bytes that are read")]
+    TooLarge { path: PathBuf, bytes_max: u64 },
+}
+
+/// The text of a regular file of at most `bytes_max` bytes.
+///
+/// # Errors
+/// [`ReadError`] when it cannot be read, is no regular file, is not UTF-8, or is larger.
+pub fn read_text(path: &Path, bytes_max: u64) -> Result<String, ReadError> {
+    read(path, bytes_max).map(|(text, _)| text)
+}
+
+/// Whether `path` leads to a regular file, which is not read here.
+///
+/// # Errors
+/// [`ReadError`] when it does not.
+pub fn check_regular(path: &Path) -> Result<(), ReadError> {
+    let io = |source| ReadError::Io { path: path.into(), source };
+    refuse_irregular(path, &fs::metadata(path).map_err(io)?)
+}
+
+fn read(path: &Path, bytes_max: u64) -> Result<(String, Metadata), ReadError> {
+    let io = |source| ReadError::Io { path: path.into(), source };
+    // Before it is opened, for some devices do something then.
+    check_regular(path)?;
+    let file = fs::OpenOptions::new().read(true).custom_flags(NONBLOCKING).open(path);
+    let mut file = file.map_err(io)?;
+    let metadata = file.metadata().map_err(io)?;
+    refuse_irregular(path, &metadata)?;
+    let too_large = || ReadError::TooLarge { path: path.into(), bytes_max };
+    if metadata.len() > bytes_max {
+        return Err(too_large());
+    }
+    let mut text = String::with_capacity(metadata.len() as usize);
+    // One more than may be: the file can have grown since.
+    let bytes = (&mut file).take(bytes_max + 1).read_to_string(&mut text).map_err(io)?;
+    if bytes as u64 > bytes_max { Err(too_large()) } else { Ok((text, metadata)) }
+}
+
+fn refuse_irregular(path: &Path, metadata: &Metadata) -> Result<(), ReadError> {
+    let kind = metadata.file_type();
+    if kind.is_file() {
+        return Ok(());
+    }
+    let kind = if kind.is_dir() {
+        "directory"
+    } else if kind.is_fifo() {
+        "pipe"
+    } else if kind.is_socket() {
+        "socket"
+    } else {
+        "device"
+    };
+    Err(ReadError::Irregular { path: path.into(), kind })
 }
 
 /// What a poll found.
@@ -38,6 +99,7 @@ pub enum Change {
 #[derive(Debug)]
 pub struct WatchedFile {
     path: PathBuf,
+    bytes_max: u64,
     seen: Option<Seen>,
     /// The last poll failed: the next success counts as a change.
     failed: bool,
@@ -72,8 +134,9 @@ impl Stamp {
 }
 
 impl WatchedFile {
-    pub fn new(path: impl Into<PathBuf>) -> WatchedFile {
-        WatchedFile { path: path.into(), seen: None, failed: false }
+    /// Nothing is read yet. A file of more than `bytes_max` bytes never is.
+    pub fn new(path: impl Into<PathBuf>, bytes_max: u64) -> WatchedFile {
+        WatchedFile { path: path.into(), bytes_max, seen: None, failed: false }
     }
 
     pub fn path(&self) -> &Path {
@@ -83,7 +146,7 @@ impl WatchedFile {
     /// The text, whether it has changed or not.
     ///
     /// # Errors
-    /// [`ReadError`] when it cannot be read, is not UTF-8, or is too large.
+    /// As [`read_text`].
     pub fn read(&mut self) -> Result<String, ReadError> {
         let result = self.load();
         self.failed = result.is_err();
@@ -117,14 +180,7 @@ impl WatchedFile {
     }
 
     fn load(&self) -> Result<(String, Seen), ReadError> {
-        let io = |source| ReadError::Io { path: self.path.clone(), source };
-        let mut file = fs::File::open(&self.path).map_err(io)?;
-        let metadata = file.metadata().map_err(io)?;
-        if metadata.len() > BYTES_MAX {
-            return Err(ReadError::TooLarge { path: self.path.clone(), bytes: metadata.len() });
-        }
-        let mut text = String::with_capacity(metadata.len() as usize);
-        (&mut file).take(BYTES_MAX).read_to_string(&mut text).map_err(io)?;
+        let (text, metadata) = read(&self.path, self.bytes_max)?;
         let age = metadata.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
@@ -142,6 +198,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    const BYTES_MAX: u64 = 100;
+
     fn changed(file: &mut WatchedFile) -> Option<String> {
         match file.poll().unwrap() {
             Change::None => None,
@@ -154,7 +212,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("directory.yaml");
         fs::write(&path, "a").unwrap();
-        let mut file = WatchedFile::new(&path);
+        let mut file = WatchedFile::new(&path, BYTES_MAX);
         assert_eq!(file.read().unwrap(), "a");
         assert_eq!(changed(&mut file), None);
         for text in ["b", "c", "d"] {
@@ -172,7 +230,7 @@ mod tests {
         fs::write(&one, "one").unwrap();
         fs::write(&two, "two").unwrap();
         std::os::unix::fs::symlink(&one, &link).unwrap();
-        let mut file = WatchedFile::new(&link);
+        let mut file = WatchedFile::new(&link, BYTES_MAX);
         assert_eq!(file.read().unwrap(), "one");
         fs::remove_file(&link).unwrap();
         std::os::unix::fs::symlink(&two, &link).unwrap();
@@ -184,12 +242,55 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("directory.yaml");
         fs::write(&path, "a").unwrap();
-        let mut file = WatchedFile::new(&path);
+        let mut file = WatchedFile::new(&path, BYTES_MAX);
         file.read().unwrap();
         fs::remove_file(&path).unwrap();
         assert!(file.poll().is_err());
         assert_eq!(changed(&mut file), None, "told already");
         fs::write(&path, "a").unwrap();
         assert_eq!(changed(&mut file).as_deref(), Some("a"));
+    }
+
+    /// What is behind a name may change at any time; the next look must come back.
+    #[test]
+    fn what_is_no_regular_file_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("directory.yaml");
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        fs::write(&path, "a").unwrap();
+        let mut file = WatchedFile::new(&path, BYTES_MAX);
+        file.read().unwrap();
+        for (target, kind) in [
+            (pipe.as_path(), "pipe"),
+            (folder.path(), "directory"),
+            (Path::new("/dev/zero"), "device"),
+            (Path::new("/dev/null"), "device"),
+        ] {
+            fs::remove_file(&path).unwrap();
+            std::os::unix::fs::symlink(target, &path).unwrap();
+            let error = file.poll().unwrap_err().to_string();
+            assert!(error.contains(&format!("it is a {kind}")), "{error}");
+            assert_eq!(changed(&mut file), None, "told already");
+            assert!(file.read().is_err() && read_text(&path, BYTES_MAX).is_err());
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, kind).unwrap();
+            assert_eq!(changed(&mut file).as_deref(), Some(kind));
+        }
+    }
+
+    #[test]
+    fn a_file_of_the_bound_is_read_and_a_larger_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("directory.yaml");
+        for (bytes, good) in [(99, true), (100, true), (101, false), (3 << 30, false)] {
+            let file = fs::File::create(&path).unwrap();
+            file.set_len(bytes).unwrap();
+            assert_eq!(read_text(&path, BYTES_MAX).is_ok(), good, "{bytes}");
+        }
+        fs::write(&path, b"\xff").unwrap();
+        assert!(read_text(&path, BYTES_MAX).is_err(), "no UTF-8");
+        assert!(read_text(Path::new("/proc/self/maps"), BYTES_MAX).is_err(), "has no length");
     }
 }

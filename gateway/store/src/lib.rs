@@ -5,4 +5,4 @@
 
 mod file;
 
-pub use file::{Change, ReadError, WatchedFile};
+pub use file::{Change, ReadError, WatchedFile, check_regular, read_text};

@@ -134,3 +134,28 @@ fn what_explain_lists_is_bounded() {
     let output = explain(&launch, "text", &format!("{{\"data\":[{{{}}}]}}", many.join(",")));
     assert!(output.said.contains("and 19500 more"), "{} bytes", output.said.len());
 }
+
+/// A pipe or a device in a file's place is a fault, and a fast one.
+#[test]
+fn check_of_what_is_no_regular_file_does_not_hang() {
+    let config = Config::with_upstream(&Upstream::answering(200, "{}"));
+    let launch = launch([reader()]);
+    let pipe = launch.directory_path().with_file_name("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let good = std::fs::read_to_string(pipe.with_file_name("gateway.yaml")).unwrap();
+    for path in ["/dev/zero", "/dev/random", "pipe", "."] {
+        let pepper = format!("{{ pepper: \"${{file:{path}}}\" }}");
+        launch.write("gateway.yaml", &config.clone().section("keys", &pepper).text());
+        let output = launch.command(&["check"], b"");
+        assert_eq!(output.code, Some(78), "{path}: {}", output.text);
+        assert!(output.text.contains("it is a "), "{path}: {}", output.text);
+        launch.write("gateway.yaml", &good.replace("directory.yaml", path));
+        let output = launch.command(&["check"], b"");
+        assert_eq!(output.code, Some(78), "{path}: {}", output.text);
+        assert!(output.text.contains("it is a "), "{path}: {}", output.text);
+        let output = launch.command(&["check", "--config", path], b"");
+        assert_eq!(output.code, Some(78), "{path}: {}", output.text);
+        let output = launch.command(&["explain", "--key-id", "k", "GET", "/"], b"");
+        assert_eq!(output.code, Some(69), "{path}: {}", output.text);
+    }
+}

@@ -416,3 +416,79 @@ fn a_broken_configuration_does_not_hold_up_a_revocation() {
         );
     }
 }
+
+/// X12: a pipe, a device or a directory in a file's place changes nothing, hangs nothing, and what
+/// comes after it is read.
+#[test]
+fn what_is_no_regular_file_changes_nothing_and_hangs_nothing() {
+    let upstream = Upstream::answering(200, CALLS);
+    let (old, new) = (reader("old"), reader("new"));
+    let gateway = Gateway::start(&Config::with_upstream(&upstream), &Directory::of([old.clone()]));
+    for (round, (made, kind)) in
+        [("mkfifo $F", "pipe"), ("mkdir $F", "directory"), ("ln -s /dev/zero $F", "device")]
+            .into_iter()
+            .enumerate()
+    {
+        for file in ["directory.yaml", "gateway.yaml"] {
+            let good = std::fs::read_to_string(gateway.folder().join(file)).unwrap();
+            let script = format!("F={file}; mv $F kept; {made}");
+            let status = std::process::Command::new("sh")
+                .args(["-c", &script])
+                .current_dir(gateway.folder())
+                .status()
+                .unwrap();
+            assert!(status.success(), "{script}");
+            let told = format!("it is a {kind}");
+            waiting::until("the fault in the log", || {
+                let lines = gateway.log.all();
+                let told = |line: &&String| line.contains(&told) && line.contains(file);
+                (lines.iter().filter(told).count() == 1).then_some(())
+            });
+            let reload = gateway.admin("POST", "/admin/v1/reload").send();
+            assert_eq!(reload.status, 422, "{file} {kind}: {}", reload.text());
+            assert_eq!(gateway.get("/api/calls").bearer(&old).send().status, 200);
+            let path = gateway.folder().join(file);
+            std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir(&path)).unwrap();
+            gateway.write_file(file, &good);
+        }
+        let key = if round % 2 == 0 { &new } else { &old };
+        let directory = Directory::of([old.clone(), key.clone()]);
+        gateway.write_file("directory.yaml", &directory.text());
+        waiting::until("the next directory", || {
+            (gateway.get("/api/calls").bearer(key).send().status == 200).then_some(())
+        });
+        gateway.write_file("directory.yaml", &Directory::of([old.clone()]).text());
+        waiting::until("the directory after it", || {
+            (gateway.get("/api/calls").bearer(&new).send().status == 401).then_some(())
+        });
+    }
+}
+
+/// A configuration that names a directory which is not there yet, or faulty, comes into force with it.
+#[test]
+fn a_moved_directory_is_waited_for() {
+    let upstream = Upstream::answering(200, CALLS);
+    let (old, new) = (reader("old"), reader("new"));
+    let config = Config::with_upstream(&upstream);
+    let gateway = Gateway::start(&config, &Directory::of([old.clone()]));
+    let text = config.section("store", "{ file: moved.yaml }").text();
+    gateway.reload_refused("gateway.yaml", &text, "moved.yaml");
+    assert_eq!(gateway.get("/api/calls").bearer(&old).send().status, 200);
+    gateway.write_file("moved.yaml", "version: 2");
+    waiting::until("the fault of the new file", || {
+        let told = |line: &String| line.contains("moved.yaml:1:10");
+        gateway.log.all().iter().any(told).then_some(())
+    });
+    // What is served goes on being watched.
+    gateway.write_file("directory.yaml", &Directory::of([old.clone(), reader("more")]).text());
+    waiting::until("the old directory's change", || {
+        (gateway.get("/api/calls").bearer(&reader("more")).send().status == 200).then_some(())
+    });
+    gateway.write_file("moved.yaml", &Directory::of([new.clone()]).text());
+    waiting::until("the new directory", || {
+        (gateway.get("/api/calls").bearer(&new).send().status == 200).then_some(())
+    });
+    assert_eq!(gateway.get("/api/calls").bearer(&old).send().status, 401);
+    let status = gateway.admin("GET", "/admin/v1/status").send();
+    assert_eq!(status.json()["last_reload"]["ok"], true, "{}", status.text());
+}
