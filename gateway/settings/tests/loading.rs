@@ -212,6 +212,49 @@ fn a_route_that_lets_everything_pass_needs_no_rows_unless_rows_are_judged() {
     }
 }
 
+/// A validator or a coding speaks of the upstream's own body; only where that passes it may, too.
+#[test]
+fn validators_and_codings_may_pass_only_where_nothing_is_filtered() {
+    let route = |resource: &str, headers: &str| {
+        format!(
+            "version: 1\nupstreams: {{ a: {{ servers: [\"h:1\"] }} }}\nscopes: {{ a:read: A }}\nresources: {{ a: {resource} }}\n\
+             routes: [{{ match: GET /a, upstream: a, scope: a:read, resource: a, rows: \"$\", {headers} }}]\n"
+        )
+    };
+    let whole = ["{ columns: all }", "{ columns: all, visibility: upstream }"];
+    let filtered = [
+        "{ columns: { id: {} } }",
+        "{ columns: all, assistants: [agent.id] }",
+        "{ columns: all, visibility: { private: p } }",
+    ];
+    for (header, direction, where_whole) in [
+        ("ETag", "return", true),
+        ("Last-Modified", "return", true),
+        ("Digest", "return", true),
+        ("Accept-Ranges", "return", true),
+        ("Content-Range", "return", false),
+        ("Content-Length", "return", false),
+        ("X-RateLimit-Limit", "return", false),
+        ("If-None-Match", "forward", true),
+        ("If-Modified-Since", "forward", true),
+        ("Accept-Encoding", "forward", true),
+        ("Range", "forward", false),
+        ("If-Range", "forward", false),
+        ("Authorization", "forward", false),
+        ("X-Colonnade-Team", "forward", false),
+    ] {
+        let headers = format!("{direction}_headers: [{header}]");
+        for resource in whole {
+            let found = faults(&route(resource, &headers));
+            assert_eq!(found.is_empty(), where_whole, "{header} {resource}: {}", print(&found));
+        }
+        for resource in filtered {
+            let found = print(&faults(&route(resource, &headers)));
+            assert!(found.contains(&format!("routes[0].{direction}_headers[0]")), "{found}");
+        }
+    }
+}
+
 #[test]
 fn unmapped_null_needs_no_quotes() {
     for unmapped in ["null", "\"null\"", "keep"] {
@@ -224,13 +267,15 @@ fn unmapped_null_needs_no_quotes() {
     );
 }
 
-/// CONTRACT section 3: the short form needs both, `manage` covers every method.
+/// The short form needs both of its scopes; `manage`, which covers every method, replaces neither.
 #[test]
-fn the_short_form_of_a_scope_needs_both_of_its_scopes_or_manage() {
+fn the_short_form_of_a_scope_needs_both_of_its_scopes() {
     for (scopes, good) in [
         ("a:read: A, a:write: A", true),
         ("read:a: A, write:a: A", true),
-        ("a:manage: A", true),
+        ("a:read: A, a:write: A, a:manage: A", true),
+        ("a:manage: A", false),
+        ("a:manage: A, a:read: A", false),
         ("a:read: A", false),
         ("a:write: A", false),
         ("b:read: B", false),

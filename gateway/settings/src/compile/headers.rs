@@ -1,4 +1,5 @@
-//! Headers that no configuration may let through, in either direction.
+//! Headers that no configuration may let through, in either direction, and those that none may on a
+//! route whose bodies are filtered: validators and codings of a body that the client never gets.
 //!
 //! Sources: RFC 9110 §7.6.1 (connection-specific fields), RFC 9112 §6 (framing), CONTRACT section 4.
 
@@ -22,7 +23,7 @@ const FRAMING: [&str; 3] = ["content-length", "content-encoding", "expect"];
 const CREDENTIALS: [&str; 2] = ["authorization", "x-api-key"];
 
 /// The gateway's own words towards the upstream.
-const SET_UPWARDS: [&str; 9] = [
+const SET_UPWARDS: [&str; 8] = [
     "host",
     "forwarded",
     "traceparent",
@@ -30,30 +31,30 @@ const SET_UPWARDS: [&str; 9] = [
     "x-forwarded-host",
     "x-forwarded-proto",
     "x-request-id",
-    "accept-encoding",
     "http2-settings",
 ];
 
-/// Would make an upstream answer a part of a body, or none, for another caller's columns.
-const PARTIAL: [&str; 6] = [
-    "range",
-    "if-range",
-    "if-none-match",
-    "if-modified-since",
-    "if-unmodified-since",
-    "content-range",
-];
+/// Would make an upstream answer a part of a body.
+const PARTIAL: [&str; 3] = ["range", "if-range", "content-range"];
 
-/// The gateway's own words towards the client, and what no longer holds once a body was filtered.
-const SET_DOWNWARDS: [&str; 14] = [
+/// Would make an upstream answer none, for another caller's columns, or in another coding.
+const CONDITIONS: [&str; 4] =
+    ["if-none-match", "if-modified-since", "if-unmodified-since", "accept-encoding"];
+
+/// What no longer holds once a body was filtered.
+const OF_THE_WHOLE: [&str; 7] = [
     "accept-ranges",
     "content-md5",
-    "content-range",
     "digest",
     "content-digest",
     "repr-digest",
     "etag",
     "last-modified",
+];
+
+/// The gateway's own words towards the client.
+const SET_DOWNWARDS: [&str; 7] = [
+    "content-range",
     "ratelimit",
     "ratelimit-policy",
     "x-content-type-options",
@@ -62,13 +63,16 @@ const SET_DOWNWARDS: [&str; 14] = [
     "http2-settings",
 ];
 
-/// Why a header may not go up, if so: the end of a sentence about it.
-pub(super) fn refused_upwards(name: &str) -> Option<&'static str> {
+/// Why a header may not go up, if so: the end of a sentence about it. `filtered`: the route's bodies
+/// are.
+pub(super) fn refused_upwards(name: &str, filtered: bool) -> Option<&'static str> {
     refused_always(name).or_else(|| {
         if SET_UPWARDS.contains(&name) {
             Some("is set by the gateway itself")
         } else if PARTIAL.contains(&name) {
-            Some("asks for a part of a body, which cannot be filtered")
+            Some("asks for a part of a body, which is never passed on")
+        } else if filtered && CONDITIONS.contains(&name) {
+            Some("speaks of the upstream's own body, and this route's bodies are filtered")
         } else {
             None
         }
@@ -76,10 +80,15 @@ pub(super) fn refused_upwards(name: &str) -> Option<&'static str> {
 }
 
 /// Why a header may not come back, if so.
-pub(super) fn refused_downwards(name: &str) -> Option<&'static str> {
+pub(super) fn refused_downwards(name: &str, filtered: bool) -> Option<&'static str> {
     refused_always(name).or_else(|| {
-        let set = SET_DOWNWARDS.contains(&name) || name.starts_with("x-ratelimit-");
-        set.then_some("is set by the gateway itself, or no longer holds once a body was filtered")
+        if SET_DOWNWARDS.contains(&name) || name.starts_with("x-ratelimit-") {
+            Some("is set by the gateway itself")
+        } else if filtered && OF_THE_WHOLE.contains(&name) {
+            Some("speaks of the upstream's own body, and this route's bodies are filtered")
+        } else {
+            None
+        }
     })
 }
 

@@ -127,7 +127,7 @@ pub(crate) fn compile(
 fn teams(model: &GatewaySettings, context: &mut Context<'_, '_>) -> TeamNaming {
     let Some(teams) = &model.teams else { return TeamNaming::default() };
     if let Some(header) = &teams.header
-        && let Some(reason) = headers::refused_upwards(header.0.as_str())
+        && let Some(reason) = headers::refused_upwards(header.0.as_str(), true)
     {
         let path = Path::Root;
         let path = path.key("teams");

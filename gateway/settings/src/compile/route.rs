@@ -89,16 +89,17 @@ impl Reader<'_> {
         let team = self.team(matched.as_ref().map(|(_, pattern)| pattern), context);
         let account_param =
             self.account_param(matched.as_ref().map(|(_, pattern)| pattern), context);
+        let filtered = resource.is_some_and(|(_, resource)| is_filtered(resource));
         let forward_headers = self.headers(
             "forward_headers",
             &self.settings.forward_headers,
-            headers::refused_upwards,
+            |name| headers::refused_upwards(name, filtered),
             context,
         );
         let return_headers = self.headers(
             "return_headers",
             &self.settings.return_headers,
-            headers::refused_downwards,
+            |name| headers::refused_downwards(name, filtered),
             context,
         );
         let (methods, pattern) = matched?;
@@ -169,25 +170,29 @@ impl Reader<'_> {
     }
 
     /// The short form stands for a resource's `read` and its `write`: both must exist, whatever this
-    /// route's methods are, so that a method added later finds what it needs. `manage` is both.
+    /// route's methods are, so that a method added later finds what it needs. `manage` stands for
+    /// neither: it is beyond them, where they exist.
     fn refuse_half_a_scope(&self, text: &str, context: &mut Context<'_, '_>) {
         let is_declared = |action: &str| {
             let scope = format!("{text}:{action}");
             self.tables.scopes.find(&scope).is_ok()
                 || context.report.is_spoiled(&format!("scopes.{scope}"))
         };
-        if text.contains(':') || is_declared("manage") {
+        if text.contains(':') {
             return;
         }
-        let Some((missing, there)) =
-            [("read", "write"), ("write", "read")].into_iter().find(|(one, _)| !is_declared(one))
+        let Some(missing) = ["read", "write"].into_iter().find(|action| !is_declared(action))
         else {
             return;
         };
+        let there = ["read", "write", "manage"].into_iter().find(|action| is_declared(action));
         let message = format!(
             "`{text}` stands for its `read` and `write`, and `{text}:{missing}` is not declared"
         );
-        let help = format!("declare it under `scopes`, or write `{text}:{there}`");
+        let help = match there {
+            Some(there) => format!("declare it under `scopes`, or write `{text}:{there}`"),
+            None => "declare it under `scopes`".into(),
+        };
         context.fault(&self.place.key("scope"), message).help(help);
     }
 
@@ -195,11 +200,9 @@ impl Reader<'_> {
     fn shape(&self, resource: &ResourceSettings, context: &mut Context<'_, '_>) -> Option<Shape> {
         let place = self.place.key("rows");
         let all = matches!(resource.columns, ColumnsSettings::All(_));
-        let reads_rows = !resource.assistants.is_empty()
-            || matches!(resource.visibility, Some(VisibilitySettings::Columns(_)));
         let rows = match self.settings.rows.as_deref() {
             Some(rows) => rows,
-            None if all && !reads_rows => "$",
+            None if !is_filtered(resource) => "$",
             None => {
                 let help =
                     "where the rows are: `data[]`, `data`, `[]`, `$`, or deeper, `result.items[]`";
@@ -364,7 +367,7 @@ impl Reader<'_> {
         &self,
         key: &str,
         names: &[HeaderText],
-        refused: fn(&str) -> Option<&'static str>,
+        refused: impl Fn(&str) -> Option<&'static str>,
         context: &mut Context<'_, '_>,
     ) -> Vec<HeaderName> {
         let place = self.place.key(key);
@@ -375,6 +378,13 @@ impl Reader<'_> {
         }
         names.iter().map(|HeaderText(name)| name.clone()).collect()
     }
+}
+
+/// Whether bodies of a resource are read and may be changed, for some key at least.
+fn is_filtered(resource: &ResourceSettings) -> bool {
+    !matches!(resource.columns, ColumnsSettings::All(_))
+        || !resource.assistants.is_empty()
+        || matches!(resource.visibility, Some(VisibilitySettings::Columns(_)))
 }
 
 fn label(methods: &[Method], pattern: &Pattern) -> Box<str> {

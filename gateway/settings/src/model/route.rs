@@ -19,7 +19,7 @@ pub(crate) struct RouteSettings {
     #[schemars(required)]
     pub(crate) upstream: Option<String>,
     /// What a key needs: `resource:action`, or `resource`, which is its `read` for GET and HEAD and
-    /// its `write` for POST, PUT, PATCH and DELETE.
+    /// its `write` for POST, PUT, PATCH and DELETE; both must be in `scopes`, whatever the methods.
     #[schemars(required)]
     pub(crate) scope: Option<String>,
     /// Name of the resource that the body is made of.
@@ -49,11 +49,13 @@ pub(crate) struct RouteSettings {
     /// `pass` sends the upstream's error bodies on as they are. Default: they are replaced.
     #[serde(default)]
     pub(crate) errors: RouteErrorsSettings,
-    /// Request headers that go up beside the usual ones.
+    /// Request headers that go up beside the usual ones. Validators and `accept-encoding` only where
+    /// `columns: all` lets bodies pass as they are; credentials, `range` and framing never.
     #[serde(default)]
     #[schemars(extend("uniqueItems" = true))]
     pub(crate) forward_headers: Vec<HeaderText>,
-    /// Answer headers that come back beside the usual ones.
+    /// Answer headers that come back beside the usual ones. Validators and digests of a body only
+    /// where `columns: all` lets bodies pass as they are; framing and rate limits never.
     #[serde(default)]
     #[schemars(extend("uniqueItems" = true))]
     pub(crate) return_headers: Vec<HeaderText>,
