@@ -1,83 +1,160 @@
-//! `colonnade check`: all faults at once, of the configuration and of the directory file.
+//! `colonnade check`: all faults at once, of the configuration and of the files that it names.
+//!
+//! A fault in one does not hide those of the others: the directory of a faulty configuration is read
+//! as far as its place is known, and TLS files are tried as a start would.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gateway_policy::Meters;
 use gateway_settings::directory::DIRECTORY_BYTES_MAX;
-use gateway_settings::{Fault, SETTINGS_BYTES_MAX, Store};
-use serde_json::json;
+use gateway_settings::{
+    Fault, KeyForm, Loaded, SETTINGS_BYTES_MAX, Settings, Step, Store, fault_at, outline,
+};
+use serde_json::{Value, json};
 
 use crate::args::Format;
 use crate::exit;
 use crate::load::{self, LoadError, Surroundings};
 use crate::terminal;
+use crate::tls::{self, TlsError};
+
+/// What was found.
+#[derive(Default)]
+struct Findings {
+    faults: Vec<Fault>,
+    /// Files that could not be read, and why in a line.
+    unreadable: Vec<(PathBuf, String)>,
+}
 
 /// Checks one configuration; the exit code.
 pub(crate) fn run(path: &Path, format: Format) -> u8 {
-    match findings(path) {
-        Ok(findings) => {
-            report(path, &findings, format);
-            if findings.iter().any(|fault| !fault.warning) {
-                exit::INVALID_CONFIGURATION
-            } else {
-                exit::OK
+    let findings = findings(path);
+    match format {
+        Format::Json => println!("{}", terminal::body(&findings.json().to_string())),
+        Format::Text => findings.print(path),
+    }
+    if findings.count() > 0 { exit::INVALID_CONFIGURATION } else { exit::OK }
+}
+
+fn findings(path: &Path) -> Findings {
+    let mut findings = Findings::default();
+    let around = Surroundings::default();
+    let text = match load::text_of(path, SETTINGS_BYTES_MAX) {
+        Ok(text) => text,
+        Err(error) => {
+            findings.take(path, error);
+            return findings;
+        }
+    };
+    match load::configuration(&text, path, &around) {
+        Ok(Loaded { settings, rules, warnings }) => {
+            findings.faults.extend(warnings);
+            findings.faults.extend(tls_faults(&settings, &text, path));
+            if let Store::File(directory) = &settings.store {
+                let records = findings.directory(directory, &settings.keys, &around);
+                let faults = records.map(|records| load::keys(&records, &rules, &Meters::new()).1);
+                findings.faults.extend(faults.into_iter().flatten());
             }
         }
-        Err(why) => {
-            eprintln!("{}", terminal::body(&why));
-            exit::INVALID_CONFIGURATION
+        Err(error) => {
+            findings.take(path, error);
+            let outline = outline(&text, path, &around);
+            if let Some((directory, keys)) =
+                outline.and_then(|all| all.directory.zip(Some(all.keys)))
+            {
+                let records = findings.directory(&directory, &keys, &around);
+                findings.faults.extend(records.into_iter().flat_map(|records| records.left_out));
+            }
         }
     }
+    findings
 }
 
-fn findings(path: &Path) -> Result<Vec<Fault>, String> {
-    let around = Surroundings::default();
-    let faults = |error| match error {
-        LoadError::Faulty(faults) => Ok(faults),
-        LoadError::Unreadable(why) => Err(why),
-    };
-    let loaded = match load::text_of(path, SETTINGS_BYTES_MAX)
-        .and_then(|text| load::configuration(&text, path, &around))
-    {
-        Ok(loaded) => loaded,
-        Err(error) => return faults(error),
-    };
-    let mut all = loaded.warnings;
-    if let Store::File(directory) = &loaded.settings.store {
-        let form = &loaded.settings.keys;
-        let records = load::text_of(directory, DIRECTORY_BYTES_MAX)
-            .and_then(|text| load::directory(&text, directory, &around, form));
-        match records {
-            Ok(records) => all.extend(load::keys(&records, &loaded.rules, &Meters::new()).1),
-            Err(error) => all.extend(faults(error)?),
+impl Findings {
+    fn take(&mut self, path: &Path, error: LoadError) {
+        match error {
+            LoadError::Faulty(faults) => self.faults.extend(faults),
+            LoadError::Unreadable(why) => self.unreadable.push((path.into(), why)),
         }
     }
-    Ok(all)
-}
 
-fn report(path: &Path, findings: &[Fault], format: Format) {
-    let faults = findings.iter().filter(|fault| !fault.warning).count();
-    if format == Format::Json {
-        let list: Vec<_> = findings
-            .iter()
-            .map(|fault| {
-                json!({
-                    "file": fault.file, "line": fault.line, "column": fault.column, "path": fault.path,
-                    "message": fault.message, "help": fault.help,
-                    "severity": if fault.warning { "warning" } else { "fault" },
-                })
+    fn directory(
+        &mut self,
+        path: &Path,
+        keys: &KeyForm,
+        around: &Surroundings,
+    ) -> Option<gateway_settings::LoadedDirectory> {
+        let text = load::text_of(path, DIRECTORY_BYTES_MAX);
+        let records = text.and_then(|text| load::directory(&text, path, around, keys));
+        records.map_err(|error| self.take(path, error)).ok()
+    }
+
+    /// How many of them are no warnings.
+    fn count(&self) -> usize {
+        self.faults.iter().filter(|fault| !fault.warning).count() + self.unreadable.len()
+    }
+
+    fn print(&self, path: &Path) {
+        for fault in &self.faults {
+            println!("{}", terminal::body(&fault.to_string()));
+        }
+        for (_, why) in &self.unreadable {
+            eprintln!("{}", terminal::body(why));
+        }
+        let file = terminal::line(&path.display().to_string());
+        match (self.count(), self.faults.iter().filter(|fault| fault.warning).count()) {
+            (0, 0) => println!("{file}: good"),
+            (0, warnings) => println!("{file}: good, {warnings} warning(s)"),
+            (faults, _) => println!("{file}: {faults} fault(s)"),
+        }
+    }
+
+    fn json(&self) -> Value {
+        let faults = self.faults.iter().map(|fault| {
+            json!({
+                "file": fault.file, "line": fault.line, "column": fault.column, "path": fault.path,
+                "message": fault.message, "help": fault.help,
+                "severity": if fault.warning { "warning" } else { "fault" },
             })
-            .collect();
-        println!("{}", json!({ "ok": faults == 0, "findings": list }));
-        return;
+        });
+        // No line of theirs was read.
+        let unreadable = self.unreadable.iter().map(|(file, why)| {
+            json!({
+                "file": file.display().to_string(), "line": null, "column": null, "path": "document",
+                "message": why, "help": null, "severity": "fault",
+            })
+        });
+        let all: Vec<Value> = faults.chain(unreadable).collect();
+        json!({ "ok": self.count() == 0, "findings": all })
     }
-    for fault in findings {
-        println!("{}", terminal::body(&fault.to_string()));
+}
+
+/// The TLS files that a start would fail over.
+fn tls_faults(settings: &Settings, text: &str, file: &Path) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut add = |way: &[Step<'_>], error: TlsError| {
+        let help = "a PEM file that this process may read; a start tries the same";
+        faults.push(fault_at(text, file, way, error.to_string(), help));
+    };
+    for (index, listener) in settings.listeners.iter().enumerate() {
+        let Some(files) = &listener.tls else { continue };
+        let way =
+            |end| [Step::Key("listeners"), Step::Item(index), Step::Key("tls"), Step::Key(end)];
+        match tls::certificate(&files.certificate) {
+            Err(error) => add(&way("certificate"), error),
+            Ok(chain) => {
+                if let Err(error) = tls::key(&files.key, chain) {
+                    add(&way("key"), error);
+                }
+            }
+        }
     }
-    let file = terminal::line(&path.display().to_string());
-    match (faults, findings.len() - faults) {
-        (0, 0) => println!("{file}: good"),
-        (0, warnings) => println!("{file}: good, {warnings} warning(s)"),
-        (faults, _) => println!("{file}: {faults} fault(s)"),
+    for upstream in &settings.upstreams {
+        let ca = upstream.tls.as_ref().and_then(|tls| tls.ca.as_ref());
+        if let Some(Err(error)) = ca.map(|ca| tls::authorities(ca)) {
+            let way = ["upstreams", &*upstream.name, "tls", "ca"].map(Step::Key);
+            add(&way, error);
+        }
     }
+    faults
 }

@@ -11,6 +11,7 @@ mod publish;
 mod serve;
 mod signals;
 mod terminal;
+mod tls;
 
 use std::process::ExitCode;
 

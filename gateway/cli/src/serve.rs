@@ -15,6 +15,7 @@ use gateway_proxy::{
     ServerSpec, Timeouts, TlsFiles, UpstreamSpec, UpstreamTls, bind, serve as serve_listener,
 };
 use gateway_settings::{AccessLog as AccessLogTarget, Settings};
+use gateway_store::check_regular;
 use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -228,6 +229,10 @@ fn bind_all(settings: &Settings) -> Result<Vec<Bound>, Failed> {
         .listeners
         .iter()
         .map(|listener| {
+            for path in listener.tls.iter().flat_map(|tls| [&tls.certificate, &tls.key]) {
+                // A pipe in its place would hang the start.
+                check_regular(path).map_err(|error| failed(&error))?;
+            }
             bind(ListenerSpec {
                 address: listener.address.to_string(),
                 tls: listener.tls.as_ref().map(|tls| TlsFiles {

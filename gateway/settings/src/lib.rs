@@ -21,6 +21,7 @@ mod document;
 mod expand;
 mod model;
 mod node;
+mod outline;
 mod report;
 mod settings;
 mod text;
@@ -32,6 +33,7 @@ use gateway_policy::Rules;
 pub use directory::{LoadedDirectory, load_directory};
 pub use document::{schema, schema_text};
 pub use expand::{FILE_BYTES_MAX, LookUp};
+pub use outline::{Outline, Step, fault_at, outline};
 pub use report::Fault;
 pub use settings::{
     AccessLog, Admin, AdminToken, Alphabet, Balance, ColumnNotes, Drain, Health, KeyForm, Listener,

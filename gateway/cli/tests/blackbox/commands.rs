@@ -159,3 +159,98 @@ fn check_of_what_is_no_regular_file_does_not_hang() {
         assert_eq!(output.code, Some(69), "{path}: {}", output.text);
     }
 }
+
+fn findings(output: &Output) -> Vec<Value> {
+    let said: Value = serde_json::from_str(&output.said).unwrap_or_else(|error| {
+        panic!("{error}: {}", output.text);
+    });
+    assert_eq!(said["ok"], output.code == Some(0), "{said}");
+    said["findings"].as_array().unwrap().clone()
+}
+
+fn faults(output: &Output) -> Vec<Value> {
+    findings(output).into_iter().filter(|finding| finding["severity"] == "fault").collect()
+}
+
+/// S15: the faults of both files at once, whichever is at fault.
+#[test]
+fn check_looks_at_the_directory_of_a_faulty_configuration_too() {
+    let config = Config::with_upstream(&Upstream::answering(200, "{}"));
+    let broken = Directory::of([reader().with("expiers_at", "2030-01-01T00:00:00Z")]).text();
+    let launch =
+        Launch::files(&config.text().replace("scope: calls:read", "scope: cals:read"), &broken);
+    let check = |launch: &Launch| launch.command(&["check", "--format", "json"], b"");
+    let paths = |launch: &Launch| -> Vec<String> {
+        let faults = faults(&check(launch));
+        faults.iter().map(|fault| fault["path"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(
+        paths(&launch),
+        ["routes[0].scope", "routes[1].scope", "accounts.acme.keys.k.expiers_at"]
+    );
+    let prefix = config.clone().section("keys", "{ prefix: zzz_, bogus: 1 }").text();
+    launch.write("gateway.yaml", &prefix);
+    let named = Directory::of([reader().with("name", "zzz_0123456789abcdef")]).text();
+    launch.write("directory.yaml", &named);
+    assert_eq!(paths(&launch), ["keys.bogus", "accounts.acme.keys.k.name"]);
+    launch.write("gateway.yaml", "version: [1");
+    assert_eq!(paths(&launch), ["version[0]"]);
+}
+
+/// `--format json` prints JSON whatever happened.
+#[test]
+fn check_prints_json_of_what_cannot_be_read_too() {
+    let launch = launch([reader()]);
+    let missing = launch.command(&["check", "--format", "json", "--config", "none.yaml"], b"");
+    let found = faults(&missing);
+    assert_eq!((missing.code, found.len()), (Some(78), 1), "{}", missing.text);
+    assert_eq!(found[0]["file"], "none.yaml");
+    std::fs::remove_file(launch.directory_path()).unwrap();
+    let missing = launch.command(&["check", "--format", "json"], b"");
+    let found = faults(&missing);
+    assert_eq!((missing.code, found.len()), (Some(78), 1), "{}", missing.text);
+    assert!(found[0]["message"].as_str().unwrap().contains("directory.yaml"), "{found:?}");
+}
+
+/// A start would fail over them, so `check` does.
+#[test]
+fn check_tries_the_tls_files() {
+    let config = Config::with_upstream(&Upstream::answering(200, "{}"));
+    let with = |tls: &str| {
+        let listeners = format!("\n  - {{ address: \"127.0.0.1:0\", tls: {{ {tls} }} }}");
+        config.clone().section("listeners", &listeners).text()
+    };
+    let launch = Launch::files("", &Directory::of([reader()]).text());
+    launch.write("some.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    launch.write("empty.pem", "");
+    launch.write("good.pem", include_str!("../support/self-signed.pem"));
+    launch.write("other.pem", include_str!("../support/other-key.pem"));
+    launch.write("gateway.yaml", &with("certificate: good.pem, key: good.pem"));
+    let output = launch.command(&["check"], b"");
+    assert_eq!(output.code, Some(0), "{}", output.text);
+    for (tls, path, told) in [
+        ("certificate: none.pem, key: none.pem", "listeners[0].tls.certificate", "cannot read"),
+        ("certificate: empty.pem, key: none.pem", "listeners[0].tls.certificate", "no certificate"),
+        ("certificate: some.pem, key: none.pem", "listeners[0].tls.key", "cannot read"),
+        ("certificate: some.pem, key: empty.pem", "listeners[0].tls.key", "no private key"),
+        ("certificate: some.pem, key: /dev/zero", "listeners[0].tls.key", "it is a device"),
+        ("certificate: good.pem, key: other.pem", "listeners[0].tls.key", "not this certificate's"),
+    ] {
+        launch.write("gateway.yaml", &with(tls));
+        let output = launch.command(&["check", "--format", "json"], b"");
+        let found = faults(&output);
+        assert_eq!((output.code, found.len()), (Some(78), 1), "{tls}: {}", output.text);
+        assert_eq!(found[0]["path"], path, "{tls}");
+        assert!(found[0]["message"].as_str().unwrap().contains(told), "{tls}: {found:?}");
+        assert!(found[0]["line"].as_u64().unwrap() > 1, "{tls}: {found:?}");
+    }
+    let address = "127.0.0.1:1".parse().unwrap();
+    for (ca, good) in [("good.pem", true), ("some.pem", false), ("none.pem", false)] {
+        let tls = format!("tls: {{ sni: a.test, ca: {ca} }}");
+        launch.write("gateway.yaml", &config.clone().upstream_with("leads", address, &tls).text());
+        let output = launch.command(&["check", "--format", "json"], b"");
+        let found = faults(&output);
+        assert_eq!(found.is_empty(), good, "{ca}: {}", output.text);
+        assert!(good || found[0]["path"] == "upstreams.leads.tls.ca", "{found:?}");
+    }
+}
