@@ -13,14 +13,16 @@ pub(crate) struct KeysSettings {
     /// What every new key begins with, so that people and secret scanners know it. Letters, digits, `_` and `-`.
     #[schemars(length(max = 32))]
     pub(crate) prefix: String,
-    /// What follows the prefix.
+    /// What follows the prefix. Says no more than what new keys look like, and which texts are keys
+    /// that must not stand in a name: any key is known by its digest alone.
     pub(crate) body: BodySettings,
     /// Keys come as CLIENT_KEY:CLIENT_SECRET, both of that body, the prefix on the first.
     pub(crate) pair: bool,
     /// Where a key may stand in a request: `Authorization: Bearer`, `X-API-Key`, or HTTP Basic. Never the query string.
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub(crate) accept: Vec<CarrierSettings>,
-    /// Live keys an account may hold; an account may override it.
+    /// Live keys an account may hold; an account may override it. Held against keys that the gateway
+    /// makes, which this version does not; those of a directory file are not counted.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) live_max: u32,
     /// Whether every key must say what rows it sees. When required, a record without a data scope is a fault.
