@@ -25,6 +25,7 @@ mod observability;
 mod paths;
 mod query;
 mod reload;
+mod reload_files;
 mod response_assistants;
 mod response_codings;
 mod response_columns;
