@@ -243,7 +243,9 @@ impl Publisher {
             tracing::info!(revision = self.revision, "the directory alone is reloaded");
             return Some(left_out);
         }
-        if fresh(config, self.served.config, directory)
+        // One that waits for its own directory has just been tried whole.
+        if self.waiting.is_none()
+            && fresh(config, self.served.config, directory)
             && let Ok(left_out) = self.apply(config, &Ok(None))
         {
             tracing::info!(revision = self.revision, "the configuration alone is reloaded");

@@ -101,8 +101,8 @@ pub struct WatchedFile {
     path: PathBuf,
     bytes_max: u64,
     seen: Option<Seen>,
-    /// The last poll failed: the next success counts as a change.
-    failed: bool,
+    /// Why the last look failed: the next success counts as a change.
+    failed: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -136,7 +136,7 @@ impl Stamp {
 impl WatchedFile {
     /// Nothing is read yet. A file of more than `bytes_max` bytes never is.
     pub fn new(path: impl Into<PathBuf>, bytes_max: u64) -> WatchedFile {
-        WatchedFile { path: path.into(), bytes_max, seen: None, failed: false }
+        WatchedFile { path: path.into(), bytes_max, seen: None, failed: None }
     }
 
     pub fn path(&self) -> &Path {
@@ -149,32 +149,37 @@ impl WatchedFile {
     /// As [`read_text`].
     pub fn read(&mut self) -> Result<String, ReadError> {
         let result = self.load();
-        self.failed = result.is_err();
+        self.failed = result.as_ref().err().map(ToString::to_string);
         let (text, seen) = result?;
         self.seen = Some(seen);
         Ok(text)
     }
 
-    /// The text if it has changed since it was last read. A failure is told once.
+    /// The text if it has changed since it was last read. A failure is told once,
+    /// and again when its reason changes.
     ///
     /// # Errors
-    /// As [`WatchedFile::read`], the first time that the file cannot be read.
+    /// As [`WatchedFile::read`], the first time that the file cannot be read for this reason.
     pub fn poll(&mut self) -> Result<Change, ReadError> {
         let current = fs::metadata(&self.path).ok().map(|metadata| Stamp::of(&metadata));
-        if let (Some(stamp), Some(seen), false) = (current, &self.seen, self.failed)
+        if let (Some(stamp), Some(seen), None) = (current, &self.seen, &self.failed)
             && stamp == seen.stamp
             && !seen.fresh
         {
             return Ok(Change::None);
         }
-        let had_failed = std::mem::replace(&mut self.failed, true);
+        let failed = self.failed.take();
         let (text, seen) = match self.load() {
             Ok(loaded) => loaded,
-            Err(_) if had_failed => return Ok(Change::None),
-            Err(error) => return Err(error),
+            Err(error) => {
+                let reason = error.to_string();
+                let is_news = failed.as_ref() != Some(&reason);
+                self.failed = Some(reason);
+                return if is_news { Err(error) } else { Ok(Change::None) };
+            }
         };
-        self.failed = false;
-        let same = !had_failed && self.seen.as_ref().is_some_and(|old| old.content == seen.content);
+        let same =
+            failed.is_none() && self.seen.as_ref().is_some_and(|old| old.content == seen.content);
         self.seen = Some(seen);
         Ok(if same { Change::None } else { Change::Text(text) })
     }
@@ -247,6 +252,10 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert!(file.poll().is_err());
         assert_eq!(changed(&mut file), None, "told already");
+        fs::create_dir(&path).unwrap();
+        assert!(file.poll().is_err(), "another reason");
+        assert_eq!(changed(&mut file), None, "told already");
+        fs::remove_dir(&path).unwrap();
         fs::write(&path, "a").unwrap();
         assert_eq!(changed(&mut file).as_deref(), Some("a"));
     }
