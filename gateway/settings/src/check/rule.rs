@@ -78,9 +78,10 @@ impl<'s> Rule<'s> {
     }
 
     pub(super) fn branches(&self) -> Vec<Rule<'s>> {
-        let mut branches = self.rules("anyOf");
-        if branches.is_empty() && self.choices().is_none() {
-            branches = self.rules("oneOf");
+        let branches = self.rules("anyOf");
+        // Asked of every scalar of a directory, and few have the word.
+        if branches.is_empty() && self.word("oneOf").is_some() && self.choices().is_none() {
+            return self.rules("oneOf");
         }
         branches
     }
@@ -95,7 +96,12 @@ impl<'s> Rule<'s> {
     }
 
     pub(super) fn takes(&self, kind: &str) -> bool {
-        self.types().iter().any(|known| *known == kind || (*known == "number" && kind == "integer"))
+        let is = |known: &str| known == kind || (known == "number" && kind == "integer");
+        match self.word("type") {
+            Some(Json::String(one)) => is(one),
+            Some(Json::Array(all)) => all.iter().filter_map(Json::as_str).any(is),
+            _ => kind == "string" && self.choices().is_some(),
+        }
     }
 
     /// What a fault says was expected.

@@ -3,9 +3,11 @@
 //! Names and ids are shown: in `/api/key`, in logs, to upstreams, an assistant's name to every
 //! customer. So a record is left out when one of them is the text of a key: when a digest of the
 //! directory is its digest, when it has the form of the configuration's keys with or without their
-//! prefix, or when it begins with the prefix and goes on as keys do.
+//! prefix, or when it begins with the prefix and goes on as keys do. An account is held against the
+//! digests of its own keys alone: no other account's key can take it out.
 //!
-//! Not here: keys that stand anywhere else in a record. They are faults of its form.
+//! Not here: keys that stand anywhere else in a record. They are faults of its form. Teams, which
+//! are short and go to upstreams only.
 //! Cost: one hash a name (two under a pepper); the file is searched again only when one is found.
 
 use std::collections::HashSet;
@@ -21,6 +23,9 @@ use crate::settings::{Alphabet, KeyForm};
 /// `key_crm` where keys begin with `key_`. A real key that is shorter is known by its digest.
 const BEHIND_PREFIX_MIN: usize = 16;
 
+/// Fewest characters of a body that is a key without its prefix. An id may be 32 hex digits.
+const BARE_MIN: usize = 40;
+
 const HELP: &str = "names and ids are shown to people; write another, and replace the key, which is \
                     no longer a secret";
 
@@ -31,6 +36,13 @@ struct Hit {
     id: String,
     /// The field that is a key; empty for the id itself.
     field: &'static str,
+}
+
+/// What a text is. An id may look as a generator writes it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Name,
+    Id,
 }
 
 /// What is a key.
@@ -65,7 +77,7 @@ impl<'f> KeyTexts<'f> {
                 return false;
             }
             account.users.retain(|user| {
-                let is_key = self.is_key(&user.id);
+                let is_key = self.is_key(&user.id, Of::Id);
                 if is_key {
                     let section = format!("{place}.users");
                     hits.push(Hit { section, id: user.id.clone(), field: "" });
@@ -104,59 +116,57 @@ impl<'f> KeyTexts<'f> {
     /// The field that is a key.
     fn in_key(&self, key: &KeyRecord) -> Option<&'static str> {
         let texts = [
-            ("", Some(&key.id)),
-            (".name", Some(&key.name)),
-            (".display", Some(&key.display)),
-            (".owner", key.owner.as_ref()),
-            (".user", key.user.as_ref()),
+            ("", Some(&key.id), Of::Id),
+            (".name", Some(&key.name), Of::Name),
+            (".display", Some(&key.display), Of::Name),
+            (".owner", key.owner.as_ref(), Of::Id),
+            (".user", key.user.as_ref(), Of::Id),
         ];
-        let is_key =
-            |(_, text): &(&str, Option<&String>)| text.is_some_and(|text| self.is_key(text));
-        let team = || key.teams.iter().flatten().any(|team| self.is_key(team)).then_some(".teams");
-        texts.iter().find(|one| is_key(one)).map(|(field, _)| *field).or_else(team)
+        let is_key = |text: Option<&String>, of| text.is_some_and(|text| self.is_key(text, of));
+        texts.into_iter().find(|(_, text, of)| is_key(*text, *of)).map(|(field, ..)| field)
     }
 
     fn in_account(&self, account: &AccountRecord) -> Option<&'static str> {
+        let own: HashSet<Digest> = account.keys.iter().map(|key| key.digest).collect();
+        let is_key = |text: &String, of| self.has_form(text, of) || self.is_one_of(&own, text);
         let names = &account.assistants;
-        let is_key = |text: &String| self.is_key(text);
-        if is_key(&account.id) {
+        if is_key(&account.id, Of::Id) {
             Some("")
-        } else if is_key(&account.name) {
+        } else if is_key(&account.name, Of::Name) {
             Some(".name")
-        } else if names.names.iter().any(|(_, name)| is_key(name)) {
+        } else if names.names.iter().any(|(_, name)| is_key(name, Of::Name)) {
             Some(".assistants.names")
-        } else if names.fallback.as_ref().is_some_and(is_key) {
+        } else if names.fallback.as_ref().is_some_and(|name| is_key(name, Of::Name)) {
             Some(".assistants.fallback")
-        } else if account.teams.iter().flatten().any(is_key) {
-            Some(".teams")
         } else {
             None
         }
     }
 
-    fn is_key(&self, text: &str) -> bool {
-        self.has_form(text)
-            || self.digests.contains(&Digest::sha256(text.as_bytes()))
-            || self
-                .pepper
-                .as_ref()
-                .is_some_and(|pepper| self.digests.contains(&pepper.digest(text.as_bytes())))
+    fn is_key(&self, text: &str, of: Of) -> bool {
+        self.has_form(text, of) || self.is_one_of(&self.digests, text)
     }
 
-    fn has_form(&self, text: &str) -> bool {
-        let behind = text.strip_prefix(&*self.form.prefix);
-        let goes_on = |rest: &str| {
-            rest.len() >= BEHIND_PREFIX_MIN
-                && rest
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b':'))
-        };
-        let body = behind.unwrap_or(text);
-        self.is_body(body)
-            || (!self.form.prefix.is_empty() && behind.is_some_and(goes_on))
-            || body.split_once(':').is_some_and(|(key, secret)| {
+    fn is_one_of(&self, digests: &HashSet<Digest>, text: &str) -> bool {
+        let text = text.as_bytes();
+        digests.contains(&Digest::sha256(text))
+            || self.pepper.as_ref().is_some_and(|pepper| digests.contains(&pepper.digest(text)))
+    }
+
+    fn has_form(&self, text: &str, of: Of) -> bool {
+        let has_prefix = !self.form.prefix.is_empty();
+        let behind = text.strip_prefix(&*self.form.prefix).filter(|_| has_prefix);
+        let pair = |text: &str| {
+            text.split_once(':').is_some_and(|(key, secret)| {
                 self.form.pair && self.is_body(key) && self.is_body(secret)
             })
+        };
+        let Some(behind) = behind else {
+            let tells = self.form.length >= BARE_MIN || (!has_prefix && of == Of::Name);
+            return (tells && self.is_body(text)) || pair(text);
+        };
+        let belongs = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b':');
+        behind.len() >= BEHIND_PREFIX_MIN && behind.bytes().all(belongs)
     }
 
     fn is_body(&self, text: &str) -> bool {
