@@ -25,6 +25,7 @@ use crate::head::{ListenerFacts, WireFacts};
 use crate::raw_head::{HeadBounds, HeadFault, Scan, scan};
 use crate::respond::raw_problem;
 use crate::trace::request_id;
+use crate::watched::Watched;
 
 /// How long a connection may idle between two requests.
 const IDLE: Duration = Duration::from_secs(75);
@@ -70,14 +71,18 @@ impl Connections {
         mut buffer: BytesMut,
         shutdown: &ShutdownWatch,
     ) -> Option<(Stream, BytesMut)> {
-        let wire = match self.read_head(&mut stream, &mut buffer, shutdown).await {
-            HeadRead::Whole(wire) => wire,
+        let head = match self.read_head(&mut stream, &mut buffer, shutdown).await {
+            HeadRead::Whole(head) => head,
             HeadRead::Gone => return None,
             HeadRead::Refused(code) => {
                 self.refuse(&mut stream, code).await;
                 return None;
             }
         };
+        if head.chunked {
+            let body = buffer.split_off(head.bytes);
+            stream = Box::new(Watched::chunked(stream, body));
+        }
         let mut session = ServerSession::new_http1(stream);
         session.set_pipelining_enabled(true);
         session.set_pipelined_prefix(buffer);
@@ -86,12 +91,14 @@ impl Connections {
         session.set_keepalive(if *shutdown.borrow() { None } else { Some(IDLE.as_secs()) });
         if !matches!(session.read_request().await, Ok(true)) {
             // Our own look found nothing wrong; where Pingora differs, the stricter one wins.
-            if let ServerSession::H1(session) = session {
-                self.refuse(&mut session.into_inner(), ProblemCode::BadRequest).await;
+            if let ServerSession::H1(session) = session
+                && let Some((mut stream, _)) = Watched::unwrap(session.into_inner())
+            {
+                self.refuse(&mut stream, ProblemCode::BadRequest).await;
             }
             return None;
         }
-        match (self.gateway.serve(&mut session, &self.listener, wire).await, session) {
+        match (self.gateway.serve(&mut session, &self.listener, head.wire).await, session) {
             (Ending::Whole, ServerSession::H1(session)) => finished(session).await,
             _ => None,
         }
@@ -117,8 +124,9 @@ impl Connections {
         let mut seen = 0;
         loop {
             match scan(buffer, seen, &limits) {
-                Ok(Scan::Complete { padded_credential, .. }) => {
-                    return HeadRead::Whole(WireFacts { padded_credential });
+                Ok(Scan::Complete { head_bytes, padded_credential, chunked }) => {
+                    let wire = WireFacts { padded_credential };
+                    return HeadRead::Whole(Head { wire, bytes: head_bytes, chunked });
                 }
                 Ok(Scan::Partial) => seen = buffer.len(),
                 Err(fault) => return HeadRead::Refused(code_of(fault)),
@@ -180,10 +188,13 @@ async fn finished(mut session: HttpSession) -> Option<(Stream, BytesMut)> {
     session.finish_body().await.ok()?;
     if session.will_keepalive() {
         let (stream, rest) = session.reuse().await.ok()??.into_parts();
-        return Some((stream, rest.unwrap_or_default()));
+        let (stream, later) = Watched::unwrap(stream)?;
+        let mut rest = rest.unwrap_or_default();
+        rest.unsplit(later);
+        return Some((stream, rest));
     }
     let unread = !session.is_body_done();
-    let mut stream = session.into_inner();
+    let (mut stream, _) = Watched::unwrap(session.into_inner())?;
     // Half a close first, so that the client reads the answer and stops sending.
     let _ = timeout(LINGER, stream.shutdown()).await;
     if unread {
@@ -211,8 +222,16 @@ async fn stopped(shutdown: &mut ShutdownWatch) {
     }
 }
 
+/// A head that has been read.
+struct Head {
+    wire: WireFacts,
+    bytes: usize,
+    /// A chunked body follows.
+    chunked: bool,
+}
+
 enum HeadRead {
-    Whole(WireFacts),
+    Whole(Head),
     Gone,
     Refused(ProblemCode),
 }

@@ -10,6 +10,7 @@
 mod access_log;
 mod account;
 mod carry;
+mod chunked;
 mod client_address;
 mod clock;
 mod coding;
@@ -27,6 +28,7 @@ mod relay;
 mod respond;
 mod trace;
 mod upstream;
+mod watched;
 mod whoami;
 
 pub use access_log::AccessLog;

@@ -39,8 +39,8 @@ pub(crate) enum Scan {
     Partial,
     /// The head is whole and sound. `head_bytes` includes its empty line; what follows in the
     /// buffer was not looked at. `padded_credential`: white space stands behind a credential,
-    /// which parsers trim; it is not the key that was issued.
-    Complete { head_bytes: usize, padded_credential: bool },
+    /// which parsers trim; it is not the key that was issued. `chunked`: such a body follows.
+    Complete { head_bytes: usize, padded_credential: bool, chunked: bool },
 }
 
 /// Why a head was refused.
@@ -70,10 +70,7 @@ pub(crate) fn scan(buffer: &[u8], from: usize, bounds: &HeadBounds) -> Result<Sc
     // An overflow shows at one byte; a fault or the end in the bytes before it came first.
     let seen = &buffer[..overflow.map_or(buffer.len(), |(at, _)| at)];
     match find_end(seen, from)? {
-        Some(head_bytes) => {
-            let padded_credential = lint(&buffer[..head_bytes], bounds)?;
-            Ok(Scan::Complete { head_bytes, padded_credential })
-        }
+        Some(head_bytes) => lint(&buffer[..head_bytes], bounds),
         None => overflow.map_or(Ok(Scan::Partial), |(_, fault)| Err(fault)),
     }
 }
@@ -126,8 +123,8 @@ fn find_end(seen: &[u8], from: usize) -> Result<Option<usize>, HeadFault> {
     Ok(None)
 }
 
-/// Judges a whole head, and tells whether a credential in it is padded. Here every CR stands before an LF and every LF behind a CR.
-fn lint(head: &[u8], bounds: &HeadBounds) -> Result<bool, HeadFault> {
+/// Judges a whole head. Here every CR stands before an LF and every LF behind a CR.
+fn lint(head: &[u8], bounds: &HeadBounds) -> Result<Scan, HeadFault> {
     let mut lines = Lines { rest: head };
     let line = parse_request_line(lines.next().unwrap_or_default())?;
     let mut fields = Fields { version: line.version, ..Fields::default() };
@@ -144,7 +141,7 @@ fn lint(head: &[u8], bounds: &HeadBounds) -> Result<bool, HeadFault> {
     }
     fields.judge_together()?;
     judge_target(&line, fields.host)?;
-    Ok(padded_credential)
+    Ok(Scan::Complete { head_bytes: head.len(), padded_credential, chunked: fields.chunked })
 }
 
 fn is_credential(name: &[u8]) -> bool {
@@ -334,12 +331,12 @@ fn is_masked(name: &[u8]) -> bool {
             || (name.len() >= OURS.len() && reads_as(OURS)))
 }
 
-/// RFC 9110 §5.6.2.
 fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| TOKEN[byte as usize])
 }
 
-const TOKEN: [bool; 256] = {
+/// The bytes of a token, RFC 9110 §5.6.2.
+pub(crate) const TOKEN: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
     while byte < 128 {

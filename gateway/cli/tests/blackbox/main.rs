@@ -11,6 +11,7 @@ mod support;
 mod authentication;
 mod avoca;
 mod commands;
+mod chunked_bodies;
 mod connections;
 mod credential_forms;
 mod data_scopes;

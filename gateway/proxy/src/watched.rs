@@ -1,0 +1,199 @@
+//! A connection whose chunked bodies are held to the grammar while Pingora reads them.
+//!
+//! Pingora's reader of chunked bodies is laxer than the grammar, and cannot be exchanged without its
+//! sessions. So it reads through this: the same bytes, looked at by [`ChunkedReader`] first. From
+//! the first wrong byte on a read fails, and Pingora never sees that byte. Reads may begin with
+//! bytes that were read from the connection before and are given back.
+//!
+//! Not here: heads (`raw_head.rs` looks at a client's), bodies with a length or without one.
+//!
+//! Cost: a look at the framing of a chunked body; other bodies do not come through here.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Buf, BytesMut};
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::{SslDigest, TlsRef};
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    Stream, TimingDigest, UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::chunked::{ChunkFault, ChunkedReader, Progress};
+
+/// A connection, what was read of it too early, and the body that comes on it.
+pub(crate) struct Watched {
+    inner: Stream,
+    given_back: BytesMut,
+    watch: Watch,
+}
+
+/// What the next bytes are.
+enum Watch {
+    /// Nothing that is looked at.
+    Off,
+    Body(ChunkedReader),
+}
+
+impl Watched {
+    /// Reads of a chunked body, of which `given_back` is the beginning.
+    pub(crate) fn chunked(inner: Stream, given_back: BytesMut) -> Watched {
+        Watched { inner, given_back, watch: Watch::Body(ChunkedReader::default()) }
+    }
+
+    /// The connection itself, and what was given back to it and not yet read again.
+    ///
+    /// `None` is a connection that cannot be had back, and is closed.
+    pub(crate) fn unwrap(stream: Stream) -> Option<(Stream, BytesMut)> {
+        if !stream.as_any().is::<Watched>() {
+            return Some((stream, BytesMut::new()));
+        }
+        let watched = stream.into_any().downcast::<Watched>().ok()?;
+        Some((watched.inner, watched.given_back))
+    }
+}
+
+impl Watch {
+    fn see(&mut self, bytes: &[u8]) -> Result<(), ChunkFault> {
+        match self {
+            Watch::Off => {}
+            Watch::Body(reader) => {
+                if let Progress::End { .. } = reader.push(bytes, |_| {})? {
+                    // What follows is the next message's, and not looked at here.
+                    *self = Watch::Off;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        if this.given_back.is_empty() {
+            ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
+        } else {
+            let length = this.given_back.len().min(buf.remaining());
+            buf.put_slice(&this.given_back[..length]);
+            this.given_back.advance(length);
+        }
+        let seen = this.watch.see(&buf.filled()[before..]);
+        Poll::Ready(seen.map_err(|fault| {
+            buf.set_filled(before);
+            io::Error::new(io::ErrorKind::InvalidData, fault)
+        }))
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().inner).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+    }
+}
+
+#[async_trait]
+impl Shutdown for Watched {
+    async fn shutdown(&mut self) {
+        Shutdown::shutdown(&mut *self.inner).await;
+    }
+}
+
+impl UniqueID for Watched {
+    fn id(&self) -> UniqueIDType {
+        self.inner.id()
+    }
+}
+
+impl Ssl for Watched {
+    fn get_ssl(&self) -> Option<&TlsRef> {
+        self.inner.get_ssl()
+    }
+
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.inner.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.inner.selected_alpn_proto()
+    }
+}
+
+impl GetTimingDigest for Watched {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.inner.get_timing_digest()
+    }
+
+    fn get_read_pending_time(&self) -> Duration {
+        self.inner.get_read_pending_time()
+    }
+
+    fn get_write_pending_time(&self) -> Duration {
+        self.inner.get_write_pending_time()
+    }
+}
+
+impl GetProxyDigest for Watched {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.inner.get_proxy_digest()
+    }
+
+    fn set_proxy_digest(&mut self, digest: ProxyDigest) {
+        self.inner.set_proxy_digest(digest);
+    }
+}
+
+impl GetSocketDigest for Watched {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.inner.get_socket_digest()
+    }
+
+    fn set_socket_digest(&mut self, digest: SocketDigest) {
+        self.inner.set_socket_digest(digest);
+    }
+}
+
+/// Nothing can be peeked at: bytes that were read too early are given back instead.
+impl Peek for Watched {}
+
+/// Without its bytes: they may hold a key.
+impl std::fmt::Debug for Watched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watched").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
