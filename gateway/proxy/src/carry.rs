@@ -32,6 +32,7 @@ pub(crate) async fn carry(
     match plan_body(way.admission, method_up(way.arrival, way.admission), &facts) {
         BodyPlan::Replace => Err(replaced(head)),
         BodyPlan::Refuse(why) => Err(unfilterable(exchange, why.label())),
+        _ if answer.is_misframed() => Err(unfilterable(exchange, "framing")),
         BodyPlan::HeadOnly { content_type } => {
             let mut out = answer_head(way, exchange, answer, Framing::None, true)?;
             if let Some(content_type) = content_type {

@@ -22,6 +22,7 @@ use crate::exchange::{Exchange, Failure, Fault};
 use crate::head::Outbound;
 use crate::relay::{Way, told};
 use crate::upstream::{Picked, Upstream};
+use crate::watched::{FramingFault, answer_begins, watched};
 
 /// Tries over reused connections that turn out dead, and over servers that do not accept.
 const TRIES_MAX: usize = 3;
@@ -38,12 +39,18 @@ pub(crate) struct Answer {
     peer: HttpPeer,
     pub(crate) status: StatusCode,
     sent_whole: bool,
+    framing: Result<(), FramingFault>,
     idle: Duration,
 }
 
 impl Answer {
     pub(crate) fn head(&self) -> Option<&ResponseHeader> {
         self.session.response_header()
+    }
+
+    /// Whether the answer's framing was found wrong before any of its body was read.
+    pub(crate) fn is_misframed(&self) -> bool {
+        self.framing.is_err()
     }
 
     /// The next piece of the body, or its end.
@@ -72,7 +79,7 @@ impl Answer {
 
     /// Gives the connection back; Pingora closes it unless its answer has ended cleanly.
     pub(crate) async fn release(self) {
-        if !self.sent_whole {
+        if !self.sent_whole || self.is_misframed() {
             return self.close().await;
         }
         let idle = self.peer.options.idle_timeout;
@@ -180,9 +187,9 @@ async fn attempt(
     session.set_read_timeout(Some(timeouts.first_byte));
     session.set_write_timeout(Some(timeouts.idle));
     match timeout(timeouts.first_byte + timeouts.idle, asked(&mut session, head, body)).await {
-        Ok(Ok(Asked { status, sent_whole })) => {
+        Ok(Ok(Asked { status, sent_whole, framing })) => {
             session.set_read_timeout(Some(timeouts.idle));
-            Ok(Answer { session, picked, peer, status, idle: timeouts.idle, sent_whole })
+            Ok(Answer { session, picked, peer, status, idle: timeouts.idle, sent_whole, framing })
         }
         Ok(Err(error)) => {
             session.shutdown().await;
@@ -202,7 +209,8 @@ async fn attempt(
 /// to the next request. Pingora's own look asks what tokio has noticed so far; this asks the kernel.
 async fn connected(upstream: &Upstream, peer: &HttpPeer) -> pingora::Result<(HttpSession, bool)> {
     for _ in 0..POOLED_MAX {
-        let (mut session, reused) = upstream.connector().get_http_session(peer).await?;
+        let (session, reused) = upstream.connector().get_http_session(peer).await?;
+        let mut session = watched(session, peer);
         if !reused || is_silent(&session) {
             return Ok((session, reused));
         }
@@ -225,6 +233,7 @@ struct Asked {
     status: StatusCode,
     /// Otherwise the upstream still waits for a body, and would take the next request for it.
     sent_whole: bool,
+    framing: Result<(), FramingFault>,
 }
 
 /// Writes the request and reads the first final head.
@@ -240,11 +249,15 @@ async fn asked(
         sent_whole &= session.write_request_body(body, true).await.is_ok();
     }
     sent_whole &= session.finish_request_body().await.is_ok();
+    let mut heads_bytes = 0;
     loop {
         session.read_response_header().await?;
+        heads_bytes +=
+            session.as_http1().map_or(0, |session| session.get_headers_raw_bytes().len());
         let status = session.response_header().map_or(StatusCode::BAD_GATEWAY, |head| head.status);
         if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(Asked { status, sent_whole });
+            let framing = answer_begins(session, heads_bytes);
+            return Ok(Asked { status, sent_whole, framing });
         }
     }
 }

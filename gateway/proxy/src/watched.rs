@@ -7,7 +7,8 @@
 //!
 //! Not here: heads (`raw_head.rs` looks at a client's), bodies with a length or without one.
 //!
-//! Cost: a look at the framing of a chunked body; other bodies do not come through here.
+//! Cost: a look at the framing of a chunked body; of an upstream's answer also a copy of its head, for
+//! where it ends is known only once Pingora has read it. A client's other bodies do not come through here.
 
 use std::io;
 use std::pin::Pin;
@@ -17,12 +18,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
+use http::header;
+use parking_lot::Mutex;
+use pingora::protocols::http::client::HttpSession;
+use pingora::protocols::http::v1::client::HttpSession as Http1Session;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::{SslDigest, TlsRef};
 use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
     Stream, TimingDigest, UniqueID, UniqueIDType,
 };
+use pingora::upstreams::peer::HttpPeer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::chunked::{ChunkFault, ChunkedReader, Progress};
@@ -31,20 +37,48 @@ use crate::chunked::{ChunkFault, ChunkedReader, Progress};
 pub(crate) struct Watched {
     inner: Stream,
     given_back: BytesMut,
-    watch: Watch,
+    /// Behind a lock because a session shows its connection, but lends it to nobody.
+    watch: Mutex<Watch>,
 }
 
 /// What the next bytes are.
 enum Watch {
     /// Nothing that is looked at.
     Off,
+    /// Heads of an upstream, kept: behind the last of them a body may have begun.
+    Heads(Vec<u8>),
     Body(ChunkedReader),
 }
 
 impl Watched {
     /// Reads of a chunked body, of which `given_back` is the beginning.
     pub(crate) fn chunked(inner: Stream, given_back: BytesMut) -> Watched {
-        Watched { inner, given_back, watch: Watch::Body(ChunkedReader::default()) }
+        let watch = Mutex::new(Watch::Body(ChunkedReader::default()));
+        Watched { inner, given_back, watch }
+    }
+
+    /// A connection to an upstream, which speaks in heads first.
+    fn answering(inner: Stream) -> Watched {
+        let watch = Mutex::new(Watch::Heads(Vec::new()));
+        Watched { inner, given_back: BytesMut::new(), watch }
+    }
+
+    /// Heads follow, on a connection that is used again.
+    fn await_heads(&self) {
+        *self.watch.lock() = Watch::Heads(Vec::new());
+    }
+
+    /// The heads, so many bytes of them, are over. What was read behind them is looked at now.
+    fn end_heads(&self, head_bytes: usize, chunked: bool) -> Result<(), ChunkFault> {
+        let mut watch = self.watch.lock();
+        let Watch::Heads(kept) = std::mem::replace(&mut *watch, Watch::Off) else {
+            return Ok(());
+        };
+        if chunked {
+            *watch = Watch::Body(ChunkedReader::default());
+            watch.see(kept.get(head_bytes..).unwrap_or_default())?;
+        }
+        Ok(())
     }
 
     /// The connection itself, and what was given back to it and not yet read again.
@@ -59,10 +93,67 @@ impl Watched {
     }
 }
 
+/// Has Pingora read an upstream's answer through a watched connection. A pooled one is watched already.
+pub(crate) fn watched(session: HttpSession, peer: &HttpPeer) -> HttpSession {
+    let HttpSession::H1(session) = session else { return session };
+    let pooled = session.stream().as_any().downcast_ref::<Watched>();
+    HttpSession::H1(match pooled {
+        Some(connection) => {
+            connection.await_heads();
+            session
+        }
+        None => {
+            let connection = Watched::answering(session.into_inner());
+            Http1Session::new_with_options(Box::new(connection), peer)
+        }
+    })
+}
+
+/// Judges the framing of an answer whose last head has been read, and has its body watched.
+/// `heads_bytes`: all heads together, interim ones included.
+///
+/// # Errors
+/// [`FramingFault`] of the head or of what came with it.
+pub(crate) fn answer_begins(
+    session: &mut HttpSession,
+    heads_bytes: usize,
+) -> Result<(), FramingFault> {
+    let has_body = !session.response_done();
+    let HttpSession::H1(session) = session else { return Ok(()) };
+    let Some(head) = session.resp_header() else { return Ok(()) };
+    let chunked = head.headers.contains_key(header::TRANSFER_ENCODING);
+    // Pingora takes the length away where it reads chunks; the bytes still show it.
+    if chunked && names_length(&session.get_headers_raw_bytes()) {
+        return Err(FramingFault::Two);
+    }
+    match session.stream().as_any().downcast_ref::<Watched>() {
+        Some(connection) => Ok(connection.end_heads(heads_bytes, chunked && has_body)?),
+        None => Ok(()),
+    }
+}
+
+fn names_length(head: &[u8]) -> bool {
+    head.split(|&byte| byte == b'\n').any(|line| {
+        let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
+        name.trim_ascii().eq_ignore_ascii_case(header::CONTENT_LENGTH.as_str().as_bytes())
+    })
+}
+
+/// Why the end of an answer cannot be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FramingFault {
+    /// RFC 9112 §6.3: an attempt at response splitting, perhaps.
+    #[error("both Transfer-Encoding and Content-Length")]
+    Two,
+    #[error(transparent)]
+    Chunks(#[from] ChunkFault),
+}
+
 impl Watch {
     fn see(&mut self, bytes: &[u8]) -> Result<(), ChunkFault> {
         match self {
             Watch::Off => {}
+            Watch::Heads(kept) => kept.extend_from_slice(bytes),
             Watch::Body(reader) => {
                 if let Progress::End { .. } = reader.push(bytes, |_| {})? {
                     // What follows is the next message's, and not looked at here.
@@ -89,7 +180,7 @@ impl AsyncRead for Watched {
             buf.put_slice(&this.given_back[..length]);
             this.given_back.advance(length);
         }
-        let seen = this.watch.see(&buf.filled()[before..]);
+        let seen = this.watch.get_mut().see(&buf.filled()[before..]);
         Poll::Ready(seen.map_err(|fault| {
             buf.set_filled(before);
             io::Error::new(io::ErrorKind::InvalidData, fault)

@@ -28,6 +28,7 @@ mod query;
 mod reload;
 mod reload_files;
 mod response_assistants;
+mod response_chunks;
 mod response_codings;
 mod response_columns;
 mod response_framing;
