@@ -269,11 +269,7 @@ fn data_runtime(
     let data = pingora_runtime::Runtime::new_no_steal(cores, "proxy");
     for listener in bound {
         let serving = serve_listener(Arc::clone(gateway), listener, stopping.clone());
-        data.get_handle().spawn(async {
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "a listener has ended");
-            }
-        });
+        data.get_handle().spawn(serving);
     }
     data
 }

@@ -24,6 +24,7 @@ use crate::gateway::{Ending, Gateway};
 use crate::head::{ListenerFacts, WireFacts};
 use crate::raw_head::{HeadBounds, HeadFault, Scan, scan};
 use crate::respond::raw_problem;
+use crate::tls::Tls;
 use crate::trace::request_id;
 use crate::watched::Watched;
 
@@ -34,8 +35,8 @@ const WRITE: Duration = Duration::from_secs(60);
 /// How long the rest of a refused request is listened to, so that its answer is not lost in a reset.
 const LINGER: Duration = Duration::from_millis(250);
 const LINGER_BYTES_MAX: usize = 256 << 10;
-/// How long a listener with `h2c` waits for an HTTP/2 preface before it takes HTTP/1.
-const PREFACE_WAIT: Duration = Duration::from_millis(500);
+/// How a client begins that speaks HTTP/2 (RFC 9113 §3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const READ_BYTES: usize = 4 << 10;
 /// Requests at once on one HTTP/2 connection.
 const H2_STREAMS_MAX: u32 = 100;
@@ -44,34 +45,66 @@ const H2_STREAMS_MAX: u32 = 100;
 pub(crate) struct Connections {
     gateway: Arc<Gateway>,
     listener: ListenerFacts,
+    tls: Option<Tls>,
     http2: Arc<Http2>,
-    /// The same for connections that begin with the HTTP/2 preface in clear text.
-    prior_knowledge: Arc<Http2>,
 }
 
 impl Connections {
-    pub(crate) fn new(gateway: Arc<Gateway>, listener: ListenerFacts) -> Connections {
-        let http2 = |h2c| {
-            let mut options = HttpServerOptions::default();
-            options.h2_idle_timeout = Some(IDLE);
-            options.h2c = h2c;
-            Arc::new(Http2 { gateway: Arc::clone(&gateway), listener: listener.clone(), options })
-        };
-        Connections { http2: http2(false), prior_knowledge: http2(true), gateway, listener }
+    pub(crate) fn new(
+        gateway: Arc<Gateway>,
+        listener: ListenerFacts,
+        tls: Option<Tls>,
+    ) -> Connections {
+        let mut options = HttpServerOptions::default();
+        options.h2_idle_timeout = Some(IDLE);
+        // Only connections that have shown the preface come there, under TLS or not.
+        options.h2c = true;
+        let http2 = Http2 { gateway: Arc::clone(&gateway), listener: listener.clone(), options };
+        Connections { gateway, listener, tls, http2: Arc::new(http2) }
     }
 
     fn bounds(&self) -> Bounds {
         self.gateway.serving().snapshot.rules.bounds
     }
 
-    /// One request on `stream`; the stream and what was read beyond it when it can go on.
-    async fn request(
+    fn header_time(&self) -> Duration {
+        Duration::from_millis(self.bounds().header_time_ms)
+    }
+
+    /// What a client begins with where it may speak either version; `None` when it has gone.
+    ///
+    /// Read into a buffer of our own: Pingora's look at what waits on a connection has no end in
+    /// time, and loses bytes when it is given up.
+    async fn opening(
         &self,
-        mut stream: Stream,
-        mut buffer: BytesMut,
+        stream: &mut Stream,
+        buffer: &mut BytesMut,
         shutdown: &ShutdownWatch,
-    ) -> Option<(Stream, BytesMut)> {
-        let head = match self.read_head(&mut stream, &mut buffer, shutdown).await {
+    ) -> Option<Opening> {
+        if !first_bytes(stream, buffer, shutdown).await {
+            return None;
+        }
+        let deadline = Instant::now() + self.header_time();
+        loop {
+            let seen = buffer.len().min(PREFACE.len());
+            if buffer[..seen] != PREFACE[..seen] {
+                return Some(Opening::Http1 { deadline });
+            }
+            if seen == PREFACE.len() {
+                return Some(Opening::Http2);
+            }
+            match timeout_at(deadline, stream.read_buf(buffer)).await {
+                Ok(Ok(1..)) => {}
+                Ok(_) => return None,
+                Err(_) => return Some(Opening::Late),
+            }
+        }
+    }
+
+    /// One request on `stream`; the stream and what was read beyond it when it can go on.
+    async fn request(&self, next: Next, shutdown: &ShutdownWatch) -> Option<Next> {
+        let Next { mut stream, mut buffer, deadline } = next;
+        let head = match self.read_head(&mut stream, &mut buffer, deadline, shutdown).await {
             HeadRead::Whole(head) => head,
             HeadRead::Gone => return None,
             HeadRead::Refused(code) => {
@@ -109,6 +142,7 @@ impl Connections {
         &self,
         stream: &mut Stream,
         buffer: &mut BytesMut,
+        deadline: Option<Instant>,
         shutdown: &ShutdownWatch,
     ) -> HeadRead {
         let bounds = self.bounds();
@@ -120,7 +154,7 @@ impl Connections {
         if buffer.is_empty() && !first_bytes(stream, buffer, shutdown).await {
             return HeadRead::Gone;
         }
-        let deadline = Instant::now() + Duration::from_millis(bounds.header_time_ms);
+        let deadline = deadline.unwrap_or_else(|| Instant::now() + self.header_time());
         let mut seen = 0;
         loop {
             match scan(buffer, seen, &limits) {
@@ -157,13 +191,24 @@ impl Connections {
     }
 }
 
-/// Whether a clear-text connection begins with the HTTP/2 preface (RFC 9113 §3.4). Pingora's own look
-/// waits for all its bytes without end; a short HTTP/1 request would hang there.
-async fn knows_http2(stream: &mut Stream) -> bool {
-    const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    let mut seen = [0; PREFACE.len()];
-    let peeked = timeout(PREFACE_WAIT, stream.try_peek(&mut seen)).await;
-    matches!(peeked, Ok(Ok(true))) && seen == *PREFACE
+/// How a client begins.
+enum Opening {
+    Http2,
+    /// The time for the first head has begun.
+    Http1 {
+        deadline: Instant,
+    },
+    /// Its time for a head passed within what may become the preface.
+    Late,
+}
+
+/// A connection on which a request may come.
+struct Next {
+    stream: Stream,
+    /// What was read of it.
+    buffer: BytesMut,
+    /// For the head, if part of it came already.
+    deadline: Option<Instant>,
 }
 
 fn peer_of(stream: &Stream) -> Option<IpAddr> {
@@ -184,14 +229,14 @@ async fn linger(stream: &mut Stream) {
 }
 
 /// Ends an exchange: the stream for the next one, with what was read beyond this.
-async fn finished(mut session: HttpSession) -> Option<(Stream, BytesMut)> {
+async fn finished(mut session: HttpSession) -> Option<Next> {
     session.finish_body().await.ok()?;
     if session.will_keepalive() {
         let (stream, rest) = session.reuse().await.ok()??.into_parts();
         let (stream, later) = Watched::unwrap(stream)?;
-        let mut rest = rest.unwrap_or_default();
-        rest.unsplit(later);
-        return Some((stream, rest));
+        let mut buffer = rest.unwrap_or_default();
+        buffer.unsplit(later);
+        return Some(Next { stream, buffer, deadline: None });
     }
     let unread = !session.is_body_done();
     let (mut stream, _) = Watched::unwrap(session.into_inner())?;
@@ -251,16 +296,30 @@ impl ServerApp for Connections {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let mut stream = stream;
-        if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            return self.http2.process_new(stream, shutdown).await;
+        let mut stream = match &self.tls {
+            Some(tls) => tls.handshake(stream, self.header_time()).await?,
+            None => stream,
+        };
+        let (mut buffer, mut deadline) = (BytesMut::new(), None);
+        let agreed = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
+        if agreed || (self.listener.h2c && !self.listener.tls) {
+            match self.opening(&mut stream, &mut buffer, shutdown).await? {
+                Opening::Http2 => {
+                    let stream = Box::new(Watched::over(stream, buffer));
+                    return self.http2.process_new(stream, shutdown).await;
+                }
+                // Nothing that HTTP/1 says would be understood.
+                _ if agreed => return None,
+                Opening::Late => {
+                    self.refuse(&mut stream, ProblemCode::RequestTimeout).await;
+                    return None;
+                }
+                Opening::Http1 { deadline: begun } => deadline = Some(begun),
+            }
         }
-        if self.listener.h2c && knows_http2(&mut stream).await {
-            return self.prior_knowledge.process_new(stream, shutdown).await;
-        }
-        let mut next = Some((stream, BytesMut::new()));
-        while let Some((stream, buffer)) = next {
-            next = self.request(stream, buffer, shutdown).await;
+        let mut next = Some(Next { stream, buffer, deadline });
+        while let Some(connection) = next {
+            next = self.request(connection, shutdown).await;
         }
         None
     }

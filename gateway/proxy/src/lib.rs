@@ -26,6 +26,7 @@ mod raw_head;
 mod reach;
 mod relay;
 mod respond;
+mod tls;
 mod trace;
 mod upstream;
 mod watched;

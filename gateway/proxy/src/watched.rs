@@ -51,6 +51,11 @@ enum Watch {
 }
 
 impl Watched {
+    /// Reads that begin with `given_back` and are not looked at.
+    pub(crate) fn over(inner: Stream, given_back: BytesMut) -> Watched {
+        Watched { inner, given_back, watch: Mutex::new(Watch::Off) }
+    }
+
     /// Reads of a chunked body, of which `given_back` is the beginning.
     pub(crate) fn chunked(inner: Stream, given_back: BytesMut) -> Watched {
         let watch = Mutex::new(Watch::Body(ChunkedReader::default()));

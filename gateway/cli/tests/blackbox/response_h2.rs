@@ -9,6 +9,8 @@ use std::net::{SocketAddr, TcpStream};
 
 use crate::support::waiting::DEADLINE;
 
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
@@ -30,9 +32,14 @@ pub(crate) struct Streamed {
     pub(crate) is_reset: bool,
 }
 
+/// What a connection goes over.
+pub(crate) trait Wire: Read + Write {}
+
+impl<T: Read + Write> Wire for T {}
+
 /// One connection.
 pub(crate) struct Http2 {
-    socket: TcpStream,
+    socket: Box<dyn Wire>,
     streams: HashMap<u32, Streamed>,
     next: u32,
 }
@@ -41,8 +48,15 @@ impl Http2 {
     pub(crate) fn open(address: SocketAddr) -> Http2 {
         let socket = TcpStream::connect_timeout(&address, DEADLINE).unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
-        let mut client = Http2 { socket, streams: HashMap::new(), next: 1 };
-        client.socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+        Http2::over(socket)
+    }
+
+    pub(crate) fn over(socket: impl Wire + 'static) -> Http2 {
+        let mut client = Http2 { socket: Box::new(socket), streams: HashMap::new(), next: 1 };
+        // In pieces: a preface is one however it arrives.
+        for piece in PREFACE.chunks(7) {
+            client.socket.write_all(piece).unwrap();
+        }
         // SETTINGS_INITIAL_WINDOW_SIZE at its most, and as much for the connection.
         client.write(SETTINGS, 0, 0, &[&[0, 4], &0x7fff_ffff_u32.to_be_bytes()[..]].concat());
         client.write(WINDOW_UPDATE, 0, 0, &0x7fff_0000_u32.to_be_bytes());

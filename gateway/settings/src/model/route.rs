@@ -156,7 +156,7 @@ pub(crate) struct BoundsSettings {
     /// Number of request headers; beyond it 431.
     #[schemars(range(min = 1, max = 256))]
     pub(crate) headers: u32,
-    /// How long a client may take for its headers; beyond it 408.
+    /// How long a client may take for its headers; beyond it 408. A TLS handshake may take as long.
     #[schemars(extend("x-minimum" = "1ms", "x-maximum" = "1h"))]
     pub(crate) header_time: Duration,
     /// How long a client may take for its whole body; beyond it 408.
