@@ -4,8 +4,10 @@
 
 mod api;
 mod auth;
+mod listener;
 mod telemetry;
 
 pub use api::{AdminParts, ReloadOutcome, Status, router as admin_router};
 pub use auth::{AdminToken, Permission, Tokens};
+pub use listener::serve;
 pub use telemetry::{Probe, TelemetryParts, router as telemetry_router};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gateway_admin::{
     AdminParts, AdminToken, Permission, Probe, ReloadOutcome, Status, TelemetryParts, Tokens,
-    admin_router, telemetry_router,
+    admin_router, serve as serve_control, telemetry_router,
 };
 use gateway_policy::Digest;
 use gateway_proxy::{
@@ -107,9 +107,9 @@ impl Server {
         let data = data_runtime(&gateway, bound, &stopping);
         let (reloads, requests) = mpsc::channel(8);
         let parts = telemetry_parts(&gateway, registry);
-        control.spawn(async move { axum::serve(telemetry, telemetry_router(parts)).await });
+        control.spawn(serve_control(telemetry, telemetry_router(parts)));
         let parts = admin_parts(&gateway, &publisher, reloads.clone(), admin_token);
-        control.spawn(async move { axum::serve(admin, admin_router(parts)).await });
+        control.spawn(serve_control(admin, admin_router(parts)));
         control.spawn(publish_loop(publisher, requests));
         let server = Server {
             control,

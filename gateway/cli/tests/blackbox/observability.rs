@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::samples::CALLS;
 use crate::support::request::Request;
-use crate::support::{Config, Directory, Gateway, Key, Reply, Upstream, waiting};
+use crate::support::{Config, Connection, Directory, Gateway, Key, Reply, Upstream, waiting};
 
 fn serving(upstream: &Upstream) -> (Gateway, Key) {
     let key = Key::new("k", &["calls:read", "contacts:write"]);
@@ -364,5 +364,27 @@ fn no_key_is_told_anywhere() {
             let own_words = answer.code() == "column_not_allowed";
             assert!(own_words || !wire.contains(secret.as_str()), "{wire}");
         }
+    }
+}
+
+/// Admin and telemetry stay reachable whoever is silent on them: heads and idling have ten seconds.
+#[test]
+fn a_slow_client_of_admin_and_telemetry_is_let_go() {
+    let upstream = Upstream::answering(200, CALLS);
+    let (gateway, _) = serving(&upstream);
+    let half = "GET /livez HTTP/1.1\r\nHost: a\r\n";
+    let mut slow = Vec::new();
+    // More than are served at once.
+    for address in [gateway.admin_address(), gateway.telemetry_address()] {
+        for begun in ["", half].repeat(40) {
+            let mut connection = Connection::open(address);
+            connection.send(begun);
+            slow.push(connection);
+        }
+    }
+    assert_eq!(gateway.telemetry("/livez").status, 200, "behind all of them");
+    assert_eq!(gateway.admin("GET", "/admin/v1/status").send().status, 200);
+    for connection in &mut slow {
+        assert!(!String::from_utf8_lossy(&connection.rest()).contains("200 OK"));
     }
 }

@@ -1,0 +1,175 @@
+//! Serves a router on a socket within bounds that no client can stretch.
+//!
+//! `axum::serve` has none: a connection may be silent for ever, and there may be as many as the
+//! process has descriptors, which the proxy's clients need too. So hyper is driven here.
+//!
+//! Not here: time limits of handlers, which answer from memory.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+
+/// What one listener's clients may take.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// Connections at once. Further ones wait to be accepted.
+    connections: usize,
+    /// From the end of an answer, or the beginning, to the end of the next head.
+    head_time: Duration,
+    /// A connection's whole life. What is under way then may still be finished in `head_time`.
+    connection_time: Duration,
+}
+
+const BOUNDS: Bounds = Bounds {
+    connections: 64,
+    head_time: Duration::from_secs(10),
+    connection_time: Duration::from_secs(300),
+};
+/// A request head; beyond it 431.
+const HEAD_BYTES_MAX: usize = 32 << 10;
+const HEADERS_MAX: usize = 100;
+/// How long to wait for descriptors when there are none left.
+const RESPITE: Duration = Duration::from_millis(100);
+
+/// Serves until the process ends.
+pub async fn serve(listener: TcpListener, router: Router) {
+    serve_within(listener, router, BOUNDS).await;
+}
+
+async fn serve_within(listener: TcpListener, router: Router, bounds: Bounds) {
+    let places = Arc::new(Semaphore::new(bounds.connections));
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let router = router.clone();
+                tokio::spawn(async move {
+                    converse(stream, router, bounds).await;
+                    drop(place);
+                });
+            }
+            Err(_) => sleep(RESPITE).await,
+        }
+    }
+}
+
+/// One connection from its first head to its end. Its errors are its client's.
+async fn converse(stream: TcpStream, router: Router, bounds: Bounds) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(bounds.head_time)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX);
+    let service = TowerToHyperService::new(router);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    if timeout(bounds.connection_time, connection.as_mut()).await.is_err() {
+        connection.as_mut().graceful_shutdown();
+        let _ = timeout(bounds.head_time, connection).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::Instant;
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(150);
+    /// Far beyond the bounds of these tests.
+    const SOON: Duration = Duration::from_secs(5);
+    const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    async fn serving(bounds: Bounds) -> std::io::Result<SocketAddr> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let router = Router::new().route("/", get(|| async { "served" }));
+        tokio::spawn(serve_within(listener, router, bounds));
+        Ok(address)
+    }
+
+    /// All that comes until the end, which must come soon.
+    async fn rest(mut stream: TcpStream) -> std::io::Result<String> {
+        let mut said = Vec::new();
+        timeout(SOON, stream.read_to_end(&mut said)).await??;
+        Ok(String::from_utf8_lossy(&said).into_owned())
+    }
+
+    #[tokio::test]
+    async fn a_head_that_does_not_end_is_given_up() -> std::io::Result<()> {
+        let bounds = Bounds { head_time: SHORT, ..BOUNDS };
+        let address = serving(bounds).await?;
+        for begun in [&b""[..], b"G", b"GET / HTTP/1.1\r\nHost: a\r\n"] {
+            let mut stream = TcpStream::connect(address).await?;
+            stream.write_all(begun).await?;
+            assert!(!rest(stream).await?.contains("served"), "{begun:?}");
+        }
+        let mut idle = TcpStream::connect(address).await?;
+        idle.write_all(GET).await?;
+        assert!(rest(idle).await?.ends_with("served"), "an answer, and an end behind it");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_head_that_drips_gets_no_more_time() -> std::io::Result<()> {
+        let address = serving(Bounds { head_time: SHORT, ..BOUNDS }).await?;
+        let began = Instant::now();
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nX: ").await?;
+        while stream.write_all(b"x").await.is_ok() {
+            assert!(began.elapsed() < SOON, "still open");
+            sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn connections_beyond_the_bound_wait_and_are_served() -> std::io::Result<()> {
+        let address = serving(Bounds { connections: 2, head_time: SHORT, ..BOUNDS }).await?;
+        let silent = [TcpStream::connect(address).await?, TcpStream::connect(address).await?];
+        let mut third = TcpStream::connect(address).await?;
+        third.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await?;
+        assert!(rest(third).await?.ends_with("served"), "once the silent ones are let go");
+        drop(silent);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_connection_does_not_live_for_ever() -> std::io::Result<()> {
+        let address = serving(Bounds { connection_time: SHORT, ..BOUNDS }).await?;
+        let began = Instant::now();
+        let mut stream = TcpStream::connect(address).await?;
+        let mut piece = [0; 1024];
+        while stream.write_all(GET).await.is_ok() && stream.read(&mut piece).await? > 0 {
+            assert!(began.elapsed() < SOON, "still open");
+            sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_head_beyond_its_bound_is_refused() -> std::io::Result<()> {
+        let address = serving(BOUNDS).await?;
+        for fields in [format!("X: {}\r\n", "x".repeat(64 << 10)), "X: y\r\n".repeat(101)] {
+            let mut stream = TcpStream::connect(address).await?;
+            stream
+                .write_all(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n").as_bytes())
+                .await?;
+            let mut piece = [0; 1024];
+            let read = timeout(SOON, stream.read(&mut piece)).await??;
+            let said = String::from_utf8_lossy(&piece[..read]);
+            assert!(said.starts_with("HTTP/1.1 431 "), "{said}");
+        }
+        Ok(())
+    }
+}
