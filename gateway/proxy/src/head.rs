@@ -151,6 +151,7 @@ impl Outbound<'_> {
                 !(filtered && NEVER_WHEN_FILTERED.contains(name))
                     && Some(*name) != team
                     && may_be_forwarded(name)
+                    && !is_for_this_hop(&self.arrival.head.headers, name)
             })
             .flat_map(|name| {
                 self.arrival.head.headers.get_all(name).iter().map(move |value| (name, value))
@@ -204,6 +205,14 @@ fn each_once<'a>(
 ) -> impl Iterator<Item = &'a HeaderName> {
     let known = usual.clone();
     usual.chain(own.iter().filter(move |name| known.clone().all(|known| known != *name)))
+}
+
+/// Whether a `Connection` line says that a header is meant for its receiver alone (RFC 9110 §7.6.1).
+fn is_for_this_hop(headers: &HeaderMap, name: &HeaderName) -> bool {
+    let lines = headers.get_all(header::CONNECTION).iter().map(HeaderValue::as_bytes);
+    lines
+        .flat_map(|line| line.split(|&byte| byte == b','))
+        .any(|option| option.trim_ascii().eq_ignore_ascii_case(name.as_str().as_bytes()))
 }
 
 /// A second lock behind the configuration's own check of `forward_headers`.
@@ -272,7 +281,7 @@ pub(crate) fn returned<'a>(
     each_once(RETURNED.iter(), &admission.grant().route().return_headers)
         .filter(move |name| {
             let untrue = NEVER_WHEN_REWRITTEN.contains(name) || name.as_str() == "repr-digest";
-            !(rewritten && untrue) && may_be_returned(name)
+            !(rewritten && untrue) && may_be_returned(name) && !is_for_this_hop(headers, name)
         })
         .flat_map(|name| headers.get_all(name).iter().map(move |value| (name, value)))
 }

@@ -245,6 +245,48 @@ fn a_route_may_list_more_headers() {
     assert_eq!((seen.header("x-up").as_deref(), seen.header("x-down")), (Some("u"), None));
 }
 
+/// RFC 9110 §7.6.1: what `Connection` names is for the next hop alone, even when a list has it; the
+/// gateway's own words are not the sender's to take away.
+#[test]
+fn what_connection_names_goes_no_further() {
+    let upstream = Upstream::answering(200, CALLS);
+    let routes = r#"
+  - { match: GET /api/calls, upstream: calls, scope: calls:read, resource: calls, rows: "data[]", forward_headers: [x-up], return_headers: [x-back] }
+  - { match: GET /api/coach/rubrics, upstream: coach, scope: coach:read, resource: rubrics, rows: "data[]", forward_headers: [x-up], return_headers: [x-back] }"#;
+    let key = Key::new("k", &["calls:read", "coach:read"]);
+    let config = Config::with_upstream(&upstream).section("routes", routes);
+    let gateway = Gateway::start(&config, &Directory::of([key.clone()]));
+    for target in ["/api/calls", "/api/coach/rubrics"] {
+        for (lines, kept) in [
+            (&["x-up"][..], false),
+            (&["X-UP"], false),
+            (&["keep-alive, X-Up"], false),
+            (&["keep-alive ,\tx-up\t,, te"], false),
+            (&["keep-alive", "x-up"], false),
+            (&["x-u", "x-up-2", "x-up x-up"], true),
+            (&["keep-alive, upgrade, te, x-colonnade-account, x-request-id, host"], true),
+        ] {
+            let mut back = vec![("Content-Type", "application/json"), ("X-Back", "b")];
+            let named: Vec<String> =
+                lines.iter().map(|line| line.to_lowercase().replace("x-up", "X-Back")).collect();
+            back.extend(named.iter().map(|line| ("Connection", line.as_str())));
+            upstream.now_replies(Reply::with_headers(200, &back, CALLS));
+            let request =
+                gateway.get(target).bearer(&key).header("X-Up", "u").header("TE", "trailers");
+            let request =
+                lines.iter().fold(request, |request, line| request.header("Connection", line));
+            let answer = request.header("Upgrade", "h2c").send();
+            let seen = upstream.last();
+            assert_eq!(answer.status, 200, "{lines:?}");
+            assert_eq!(seen.header("x-up").is_some(), kept, "{target} {lines:?}: {}", seen.head);
+            assert_eq!(answer.header("x-back").is_some(), kept, "{target} {lines:?}");
+            assert_eq!((seen.header("te"), seen.header("upgrade")), (None, None));
+            assert_eq!(seen.header("x-colonnade-account").as_deref(), Some("acme"));
+            assert!(seen.header("x-request-id").is_some() && seen.header("host").is_some());
+        }
+    }
+}
+
 /// Host is the server's address, or what the upstream's `host` says; never the client's.
 #[test]
 fn the_upstream_gets_a_host_of_its_own() {
