@@ -19,6 +19,7 @@ use crate::account;
 use crate::clock::Clock;
 use crate::docs::{CONTENT_SECURITY_POLICY, Docs, Page};
 use crate::exchange::{AuthResult, Exchange, Failure, Fault};
+use crate::h2_head;
 use crate::head::{Arrival, ListenerFacts, WireFacts};
 use crate::metrics::{InFlight, ProxyMetrics};
 use crate::relay;
@@ -294,17 +295,7 @@ fn over_bounds(head: &RequestHeader, target: &[u8], exchange: &Exchange) -> Opti
     if head.headers.len() > bounds.headers || header_bytes(&head.headers) > bounds.header_bytes {
         return Some(ProblemCode::HeadersTooLarge);
     }
-    (head.version == Version::HTTP_2 && !is_one_host(head)).then_some(ProblemCode::BadRequest)
-}
-
-/// Whether `Host` and `:authority` name one host at most (RFC 9113 §8.3.1).
-fn is_one_host(head: &RequestHeader) -> bool {
-    let hosts = head.headers.get_all(header::HOST).iter().map(HeaderValue::as_bytes);
-    let authority = head.uri.authority().map(|authority| authority.as_str().as_bytes());
-    let mut named = authority.into_iter().chain(hosts);
-    let first = named.next();
-    head.headers.get_all(header::HOST).iter().count() < 2
-        && named.all(|other| first.is_some_and(|first| first.eq_ignore_ascii_case(other)))
+    (head.version == Version::HTTP_2 && !h2_head::is_sound(head)).then_some(ProblemCode::BadRequest)
 }
 
 fn header_bytes(headers: &HeaderMap) -> usize {

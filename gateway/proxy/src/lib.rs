@@ -19,6 +19,7 @@ mod docs;
 mod exchange;
 mod filter;
 mod gateway;
+mod h2_head;
 mod head;
 mod listen;
 mod metrics;

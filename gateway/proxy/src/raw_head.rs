@@ -258,12 +258,7 @@ impl<'a> Fields<'a> {
         if std::mem::replace(&mut self.length, true) {
             return Err(bad("more than one Content-Length"));
         }
-        let digits = (1..=LENGTH_DIGITS_MAX).contains(&value.len());
-        if digits && value.iter().all(u8::is_ascii_digit) {
-            Ok(())
-        } else {
-            Err(bad("the Content-Length is not a number"))
-        }
+        if is_length(value) { Ok(()) } else { Err(bad("the Content-Length is not a number")) }
     }
 
     fn judge_transfer(&mut self, value: &[u8]) -> Result<(), HeadFault> {
@@ -315,9 +310,14 @@ fn strip_prefix_any_case<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> 
     start.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
+/// Whether a `Content-Length` is a number that fits.
+pub(crate) fn is_length(value: &[u8]) -> bool {
+    (1..=LENGTH_DIGITS_MAX).contains(&value.len()) && value.iter().all(u8::is_ascii_digit)
+}
+
 /// Whether a name with `_` turns into one that matters when a server reads `_` as `-`, as
 /// CGI and its heirs do.
-fn is_masked(name: &[u8]) -> bool {
+pub(crate) fn is_masked(name: &[u8]) -> bool {
     const MATTER: [&[u8]; 5] =
         [b"content-length", b"transfer-encoding", b"host", b"authorization", b"x-api-key"];
     const OURS: &[u8] = b"x-colonnade";
@@ -354,7 +354,7 @@ pub(crate) const TOKEN: [bool; 256] = {
 
 /// RFC 3986 §3.2 without user information: a name, a v4 address or a bracketed v6 one, and
 /// perhaps a port. Of the name's marks the comma is left out: it would read as a list of hosts.
-fn is_authority(value: &[u8]) -> bool {
+pub(crate) fn is_authority(value: &[u8]) -> bool {
     if let Some(rest) = value.strip_prefix(b"[") {
         let Some(end) = memchr(b']', rest) else {
             return false;

@@ -69,3 +69,53 @@ fn half_a_preface_is_408() {
     }
     assert_eq!(upstream.requests_seen(), 0);
 }
+
+/// A request that HTTP/1 could not carry is refused here too, with the same problem, and its
+/// neighbours on the connection are served.
+#[test]
+fn what_http_1_refuses_http_2_refuses() {
+    let upstream = Upstream::answering(200, CALLS);
+    let (gateway, key) = serving(&upstream, "{}");
+    let bearer = format!("Bearer {}", key.text);
+    let mut client = Http2::open(gateway.address());
+    // The last five never come as far as a problem of ours: the stream is reset, or answered without one.
+    for (by_us, what, scheme, authority, more) in [
+        (true, "a list of hosts", "http", Some("gw,evil"), None),
+        (true, "a long port", "http", Some("gw:123456"), None),
+        (true, "an odd scheme", "ftp", Some("gw"), None),
+        (true, "an unknown expectation", "http", Some("gw"), Some(("expect", "x"))),
+        (true, "a name that passes for another", "http", Some("gw"), Some(("x_api_key", "a"))),
+        (false, "no host", "http", None, None),
+        (false, "a user", "http", Some("u@gw"), None),
+        (false, "another host", "http", Some("gw"), Some(("host", "evil"))),
+        (false, "a list of hosts beside none", "http", None, Some(("host", "gw, evil"))),
+        (false, "a list of lengths", "http", Some("gw"), Some(("content-length", "0, 0"))),
+    ] {
+        let mut fields = vec![(":method", "GET"), (":scheme", scheme), (":path", "/api/calls")];
+        fields.extend(authority.map(|authority| (":authority", authority)));
+        fields.push(("authorization", &bearer));
+        fields.extend(more);
+        let asked = client.ask(&fields);
+        let answer = client.answer(asked);
+        let told = String::from_utf8_lossy(&answer.body);
+        if by_us {
+            assert!(answer.is_ended && told.contains(r#""code":"bad_request""#), "{what}: {told}");
+        }
+        assert!(!told.contains("data"), "{what}: {told}");
+        assert_eq!(upstream.requests_seen(), 0, "{what}");
+    }
+    let asked = client.get("/api/calls", &key.text);
+    let answer = client.answer(asked);
+    assert!(String::from_utf8_lossy(&answer.body).contains("data"), "{answer:?}");
+    let with_host = [
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":path", "/api/calls"),
+        (":authority", "gw:443"),
+        ("host", "gw:443"),
+        ("authorization", &bearer),
+    ];
+    let asked = client.ask(&with_host);
+    let answer = client.answer(asked);
+    assert!(String::from_utf8_lossy(&answer.body).contains("data"), "{answer:?}");
+}

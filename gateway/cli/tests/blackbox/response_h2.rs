@@ -65,15 +65,20 @@ impl Http2 {
 
     /// Sends a GET and says on which stream.
     pub(crate) fn get(&mut self, path: &str, key: &str) -> u32 {
-        let mut fields = Vec::new();
         let bearer = format!("Bearer {key}");
-        for (name, value) in [
+        self.ask(&[
             (":method", "GET"),
             (":scheme", "http"),
             (":path", path),
             (":authority", "gateway.test"),
             ("authorization", &bearer),
-        ] {
+        ])
+    }
+
+    /// Sends a request of these fields and no body, and says on which stream.
+    pub(crate) fn ask(&mut self, all: &[(&str, &str)]) -> u32 {
+        let mut fields = Vec::new();
+        for (name, value) in all {
             fields.push(0x10);
             for text in [name, value] {
                 assert!(text.len() < 127, "a length of one byte");
