@@ -77,12 +77,17 @@ impl Index {
         self.from
     }
 
-    /// The number of the first mark at or behind a place, sought from a number on.
+    /// The number of the first mark at or behind a place, which is near the mark of a number.
     #[inline]
     pub(crate) fn seek(&self, number: usize, at: usize) -> usize {
         let marks = self.marks();
-        let mut number = number;
-        while marks.get(number).is_some_and(|mark| (*mark as usize) < at) {
+        let is_before = |mark: &u32| (*mark as usize) < at;
+        let behind = number.checked_sub(1).and_then(|before| marks.get(before));
+        if !behind.is_none_or(is_before) {
+            return marks.partition_point(is_before);
+        }
+        let mut number = number.min(marks.len());
+        while marks.get(number).is_some_and(is_before) {
             number += 1;
         }
         number

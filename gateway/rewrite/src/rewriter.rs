@@ -17,9 +17,11 @@ mod hidden;
 mod member;
 mod members;
 mod memo;
+mod plain;
 mod scalar;
 mod structure;
 mod value;
+mod verbatim;
 
 #[cfg(test)]
 mod tests;
@@ -334,6 +336,13 @@ impl Rewriter {
     fn walk(&mut self, piece: &[u8], work: &mut Work) -> Result<(), Fault> {
         let mut at = 0;
         while at < piece.len() {
+            if self.is_verbatim() {
+                let end = self.verbatim(piece, at, work)?;
+                if end > at {
+                    at = end;
+                    continue;
+                }
+            }
             at = match self.state {
                 State::NextName | State::FirstName if self.is_quick() => {
                     self.members(piece, at, work)?
@@ -351,7 +360,7 @@ impl Rewriter {
                 State::HiddenString => self.hidden_string(piece, at),
                 State::HiddenEscape => self.hidden_escape(at),
                 State::HiddenScalar => self.hidden_scalar(piece, at)?,
-                State::HiddenContainer => self.hidden_container(piece, at)?,
+                State::HiddenContainer => self.hidden_container(piece, at, work)?,
                 State::Done => self.done(piece, at)?,
             };
         }

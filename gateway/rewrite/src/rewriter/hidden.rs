@@ -4,6 +4,7 @@
 //! bare scalars at the first byte that is no part of one. The inside may otherwise be anything; it
 //! cannot move the end, and it is never copied.
 
+use super::members::Work;
 use super::{Frame, Mode, Rewriter, State};
 use crate::error::{Fault, Reason};
 use crate::lexer::continues_token;
@@ -83,7 +84,53 @@ impl Rewriter {
         Ok(at)
     }
 
-    pub(super) fn hidden_container(&mut self, piece: &[u8], at: usize) -> Result<usize, Fault> {
+    pub(super) fn hidden_container(
+        &mut self,
+        piece: &[u8],
+        at: usize,
+        work: &mut Work,
+    ) -> Result<usize, Fault> {
+        let known = self.hidden_marks(piece, at, work)?;
+        if known > at || self.state != State::HiddenContainer {
+            return Ok(known);
+        }
+        self.hidden_byte(piece, at)
+    }
+
+    /// Goes from mark to mark as far as they are known, which is nowhere if a long string lies between.
+    fn hidden_marks(&mut self, piece: &[u8], at: usize, work: &mut Work) -> Result<usize, Fault> {
+        let mut at = at;
+        work.look(piece, at);
+        while let Some(&mark) = work.index.marks().get(work.mark) {
+            let mark = mark as usize;
+            work.mark += 1;
+            at = mark + 1;
+            match piece.get(mark) {
+                Some(b'{' | b'[') => {
+                    self.open_hidden(piece, mark)?;
+                }
+                Some(b'}' | b']') => {
+                    self.close_hidden(piece, mark)?;
+                    if self.state != State::HiddenContainer {
+                        break;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(at)
+    }
+
+    fn close_hidden(&mut self, piece: &[u8], at: usize) -> Result<(), Fault> {
+        if self.top.is_object != (piece[at] == b'}') {
+            return Err(Fault::new(at, Reason::BracketMismatch));
+        }
+        self.pop();
+        self.end_hidden();
+        Ok(())
+    }
+
+    fn hidden_byte(&mut self, piece: &[u8], at: usize) -> Result<usize, Fault> {
         let at = scan::hidden_stop(piece, at);
         match piece.get(at) {
             None => Ok(at),
@@ -92,14 +139,7 @@ impl Rewriter {
                 Ok(self.hidden_string(piece, at + 1))
             }
             Some(b'{' | b'[') => self.open_hidden(piece, at),
-            Some(bracket) => {
-                if self.top.is_object != (*bracket == b'}') {
-                    return Err(Fault::new(at, Reason::BracketMismatch));
-                }
-                self.pop();
-                self.end_hidden();
-                Ok(at + 1)
-            }
+            Some(_) => self.close_hidden(piece, at).map(|()| at + 1),
         }
     }
 

@@ -14,12 +14,11 @@
 //! index's one a byte.
 
 use super::memo::{self, Fate, LEAD_MAX, Lead, Member, Memo};
-use super::{Mode, NameAt, Rewriter, Slot, State, Take};
+use super::{Mode, NameAt, Rewriter, Slot, State, Take, plain};
 use crate::Job;
 use crate::error::Fault;
 use crate::facts::Judged;
 use crate::index::Index;
-use crate::lexer::{Step, StringLexer};
 use crate::scan::{self, Lanes, space_end};
 
 /// What a thread lends to the body it is at.
@@ -27,12 +26,22 @@ pub(super) struct Work {
     pub(super) index: Index,
     pub(super) memo: Memo,
     /// Number of the first mark that was not passed yet.
-    mark: usize,
+    pub(super) mark: usize,
 }
 
 impl Work {
     pub(super) fn new() -> Work {
         Work { index: Index::new(), memo: Memo::new(), mark: 0 }
+    }
+
+    /// Knows the marks from a place on, which must be outside of strings.
+    #[inline]
+    pub(super) fn look(&mut self, piece: &[u8], at: usize) {
+        if !self.index.covers(at) {
+            self.index.fill(piece, at);
+            self.mark = 0;
+        }
+        self.mark = self.index.seek(self.mark, at);
     }
 
     /// Makes it fit for another piece of some body.
@@ -58,11 +67,7 @@ impl Rewriter {
         at: usize,
         work: &mut Work,
     ) -> Result<usize, Fault> {
-        if !work.index.covers(at) {
-            work.index.fill(piece, at);
-            work.mark = 0;
-        }
-        work.mark = work.index.seek(work.mark, at);
+        work.look(piece, at);
         if self.top.last == memo::NONE {
             // Before the first member of an object stands the start of objects of this kind.
             self.top.last = work.memo.start(self.top.node);
@@ -158,10 +163,13 @@ impl Rewriter {
                         Some(behind) => (mark, stop) = (behind, piece[behind]),
                         None => break Stop::Value(at, guess),
                     }
-                } else if !hidden_ends(piece, value, first, mark, stop, index, lanes) {
+                } else if !matches!(stop, b',' | b'}')
+                    || !plain::is_hidden(piece, value, first, mark, index, lanes)
+                {
                     break Stop::Value(at, guess);
                 }
-            } else if let Some(end) = shown_end(piece, value, first, mark, stop, index, lanes)
+            } else if matches!(stop, b',' | b'}')
+                && let Some(end) = plain::shown_end(piece, value, first, mark, index, lanes)
                 && member.fate != Fate::Walked
                 && member.fate != Fate::Judged
             {
@@ -204,7 +212,7 @@ impl Rewriter {
         }
         let quote = index.next_quote(name + 1)?;
         let colon = quote + 1;
-        if !is_plain(&piece[name + 1..quote]) || piece.get(colon) != Some(&b':') {
+        if !plain::is_plain(&piece[name + 1..quote]) || piece.get(colon) != Some(&b':') {
             return None;
         }
         let value = space_end(piece, colon + 1);
@@ -345,213 +353,6 @@ impl scan::Task for Members<'_> {
     fn run(self, lanes: impl Lanes) -> Stop {
         self.rewriter.plain(self.piece, self.at, self.work, lanes)
     }
-}
-
-/// Whether a scalar is all there is from a place to the mark, a comma or closing brace: a string with
-/// no quote in it, or a sound bare scalar.
-#[inline(always)]
-fn hidden_ends(
-    piece: &[u8],
-    value: usize,
-    first: u8,
-    mark: usize,
-    stop: u8,
-    index: &Index,
-    lanes: impl Lanes,
-) -> bool {
-    if matches!(stop, b',' | b'}') {
-        if first == b'"' {
-            if string_stop(piece, value + 1, mark, |bytes| lanes.quotes(bytes)) + 1 == mark {
-                return true;
-            }
-        } else if is_short_bare(piece, value, mark) {
-            return true;
-        }
-    }
-    scalar_end(piece, value, mark, stop, index, false).is_some()
-}
-
-/// As `hidden_ends`, of a scalar that may be shown, with its end: strings are UTF-8 with sound escapes.
-#[inline(always)]
-fn shown_end(
-    piece: &[u8],
-    value: usize,
-    first: u8,
-    mark: usize,
-    stop: u8,
-    index: &Index,
-    lanes: impl Lanes,
-) -> Option<usize> {
-    if matches!(stop, b',' | b'}') {
-        if first == b'"' {
-            if let Some(bytes) = scan::chunk(piece, value + 1)
-                && value + 2 + lanes.stops(bytes).trailing_zeros() as usize == mark
-                && lanes.high(bytes) == 0
-            {
-                return Some(mark);
-            }
-            if is_long_string(piece, value + 1, mark, lanes) {
-                return Some(mark);
-            }
-        } else if is_short_bare(piece, value, mark) {
-            return Some(mark);
-        }
-    }
-    scalar_end(piece, value, mark, stop, index, true)
-}
-
-/// Whether a string without escapes goes from a place, behind its quote, to the mark. There may be others.
-#[inline(never)]
-fn is_long_string(piece: &[u8], from: usize, mark: usize, lanes: impl Lanes) -> bool {
-    let (mut at, mut high) = (from, 0);
-    while let Some(bytes) = scan::chunk(piece, at) {
-        high |= lanes.high(bytes);
-        let stops = lanes.stops(bytes);
-        if stops != 0 {
-            at += stops.trailing_zeros() as usize;
-            // High bytes behind the string may be among those seen: then it is checked in vain.
-            return at + 1 == mark
-                && piece
-                    .get(from..at)
-                    .is_some_and(|text| high == 0 || std::str::from_utf8(text).is_ok());
-        }
-        at += 32;
-    }
-    false
-}
-
-/// The first stop in a string of at most 64 bytes; some other place if there is none.
-#[inline(always)]
-fn string_stop(piece: &[u8], from: usize, mark: usize, stops: impl Fn(&[u8; 32]) -> u32) -> usize {
-    let Some(bytes) = scan::chunk(piece, from) else { return mark };
-    let hits = stops(bytes);
-    if hits != 0 {
-        return from + hits.trailing_zeros() as usize;
-    }
-    let Some(bytes) = scan::chunk(piece, from + 32) else { return mark };
-    from + 32 + stops(bytes).trailing_zeros() as usize
-}
-
-/// Whether a range holds a literal or a whole number of at most eight digits. There may be others.
-#[inline(always)]
-fn is_short_bare(piece: &[u8], from: usize, to: usize) -> bool {
-    const TRUE: u64 = u32::from_le_bytes(*b"true") as u64;
-    const NULL: u64 = u32::from_le_bytes(*b"null") as u64;
-    const FALSE: u64 = u64::from_le_bytes(*b"false\0\0\0");
-    let len = to.wrapping_sub(from);
-    let Some(bytes) = piece.get(from..).and_then(<[u8]>::first_chunk) else { return false };
-    if !(1..=8).contains(&len) {
-        return false;
-    }
-    let unused = 64 - 8 * len as u32;
-    let word = u64::from_le_bytes(*bytes) << unused >> unused;
-    if matches!(word, TRUE | FALSE | NULL) {
-        return true;
-    }
-    // Digits have the upper half 3, and still have it with 6 added to the lower half.
-    let digits = u64::from_le_bytes([b'0'; 8]) << unused >> unused;
-    let sixes = u64::from_le_bytes([6; 8]) << unused >> unused;
-    let upper = u64::from_le_bytes([0xf0; 8]);
-    (word & upper | (word.wrapping_add(sixes) & upper) >> 4) == (digits | digits >> 4)
-        && (word as u8 != b'0' || len == 1)
-}
-
-#[inline(never)]
-fn scalar_end(
-    piece: &[u8],
-    value: usize,
-    mark: usize,
-    stop: u8,
-    index: &Index,
-    strict: bool,
-) -> Option<usize> {
-    let text = piece.get(value..mark)?;
-    let end = match (stop, text.last()?) {
-        (b',', 0x21..) => mark,
-        (b',' | b'}', _) => trimmed(piece, value, mark)?,
-        _ => return None,
-    };
-    let is_sound = match text.first() {
-        Some(b'"') => is_string(piece, value, end, index, strict),
-        _ => is_bare(piece.get(value..end)?),
-    };
-    is_sound.then_some(end)
-}
-
-/// Whether text is ASCII without backslashes and control bytes.
-#[inline]
-fn is_plain(text: &[u8]) -> bool {
-    text.iter().fold(true, |is, byte| is & (0x20..0x80).contains(byte) & (*byte != b'\\'))
-}
-
-/// The end of what stands before the mark without the white space behind it.
-#[inline(never)]
-fn trimmed(piece: &[u8], value: usize, mark: usize) -> Option<usize> {
-    let text = piece.get(value..mark)?;
-    let is_text = |byte: &u8| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
-    text.iter().rposition(is_text).map(|last| value + last + 1)
-}
-
-/// Whether a string takes all of a range. `strict`: and is UTF-8 with sound escapes.
-#[inline(never)]
-fn is_string(piece: &[u8], value: usize, end: usize, index: &Index, strict: bool) -> bool {
-    let (from, to) = (value + 1, end - 1);
-    if to < from || piece[to] != b'"' || index.has_quote(from, to) {
-        return false;
-    }
-    if !strict {
-        return true;
-    }
-    let is_careful = |byte: &u8| *byte < 0x20 || *byte == b'\\';
-    let text = &piece[from..to];
-    if text.iter().fold(false, |is, byte| is | is_careful(byte)) {
-        return StringLexer::default().run(&piece[..end], from, &mut ()) == Ok(Step::Done(end));
-    }
-    std::str::from_utf8(text).is_ok()
-}
-
-/// Whether this is a literal or a number, RFC 8259 sections 3 and 6.
-#[inline(always)]
-fn is_bare(text: &[u8]) -> bool {
-    match text.first() {
-        Some(b't') => text == b"true",
-        Some(b'f') => text == b"false",
-        Some(b'n') => text == b"null",
-        _ => is_number(text),
-    }
-}
-
-#[inline]
-fn is_number(text: &[u8]) -> bool {
-    let digits_end = |from: usize| {
-        let mut at = from;
-        while text.get(at).is_some_and(u8::is_ascii_digit) {
-            at += 1;
-        }
-        at
-    };
-    let mut at = usize::from(text.first() == Some(&b'-'));
-    at = match text.get(at) {
-        Some(b'0') => at + 1,
-        Some(b'1'..=b'9') => digits_end(at + 1),
-        _ => return false,
-    };
-    if text.get(at) == Some(&b'.') {
-        let end = digits_end(at + 1);
-        if end == at + 1 {
-            return false;
-        }
-        at = end;
-    }
-    if let Some(b'e' | b'E') = text.get(at) {
-        let sign = usize::from(matches!(text.get(at + 1), Some(b'+' | b'-')));
-        let end = digits_end(at + 1 + sign);
-        if end == at + 1 + sign {
-            return false;
-        }
-        at = end;
-    }
-    at == text.len()
 }
 
 /// Passes from a bracket, whose mark was taken, to the answering bracket, with nothing behind it but
