@@ -27,6 +27,13 @@ fn equal_bytes(word: u64, byte: u8) -> u64 {
     zero_bytes(word ^ (ONES * byte as u64))
 }
 
+/// As `equal_bytes`, but exact in every byte.
+#[inline(always)]
+pub(crate) fn equal_bytes_exactly(word: u64, byte: u8) -> u64 {
+    let other = word ^ (ONES * byte as u64);
+    !(((other & !TOPS) + !TOPS) | other) & TOPS
+}
+
 #[inline(always)]
 fn control_bytes(word: u64) -> u64 {
     word.wrapping_sub(ONES * 0x20) & !word & TOPS
@@ -224,19 +231,12 @@ pub(crate) use words::Words;
 
 /// Eight bytes at a time, for machines without vectors that are known here.
 mod words {
-    use super::{Lanes, Marks, ONES, TOPS};
+    use super::{Lanes, Marks, ONES, TOPS, equal_bytes_exactly};
 
     /// The top bits of eight bytes as the low bits of one.
     #[inline(always)]
     fn gathered(tops: u64) -> u64 {
         (tops & TOPS).wrapping_mul(0x0002_0408_1020_4081) >> 56
-    }
-
-    /// As `equal_bytes`, but exact in every byte.
-    #[inline(always)]
-    fn all_equal_bytes(word: u64, byte: u8) -> u64 {
-        let other = word ^ (ONES * byte as u64);
-        !(((other & !TOPS) + !TOPS) | other) & TOPS
     }
 
     #[derive(Clone, Copy)]
@@ -259,18 +259,18 @@ mod words {
             for ((difference, one), other) in differences.iter_mut().zip(bytes).zip(other) {
                 *difference = one ^ other;
             }
-            Words::bits(&differences, |word| all_equal_bytes(word, 0))
+            Words::bits(&differences, |word| equal_bytes_exactly(word, 0))
         }
 
         #[inline(always)]
         fn quotes(self, bytes: &[u8; 32]) -> u32 {
-            Words::bits(bytes, |word| all_equal_bytes(word, b'"'))
+            Words::bits(bytes, |word| equal_bytes_exactly(word, b'"'))
         }
 
         #[inline(always)]
         fn stops(self, bytes: &[u8; 32]) -> u32 {
             Words::bits(bytes, |word| {
-                all_equal_bytes(word, b'"') | all_equal_bytes(word, b'\\') | low_bytes(word)
+                equal_bytes_exactly(word, b'"') | equal_bytes_exactly(word, b'\\') | low_bytes(word)
             })
         }
 
@@ -295,12 +295,12 @@ mod words {
             let word = u64::from_le_bytes(*eight);
             let folded = word | (ONES * 0x20);
             let shift = index * 8;
-            all.quotes |= gathered(all_equal_bytes(word, b'"')) << shift;
-            all.backslashes |= gathered(all_equal_bytes(word, b'\\')) << shift;
+            all.quotes |= gathered(equal_bytes_exactly(word, b'"')) << shift;
+            all.backslashes |= gathered(equal_bytes_exactly(word, b'\\')) << shift;
             all.marks |= gathered(
-                all_equal_bytes(folded, b',')
-                    | all_equal_bytes(folded, b'{')
-                    | all_equal_bytes(folded, b'}'),
+                equal_bytes_exactly(folded, b',')
+                    | equal_bytes_exactly(folded, b'{')
+                    | equal_bytes_exactly(folded, b'}'),
             ) << shift;
         }
         all

@@ -27,11 +27,13 @@ pub(super) struct Work {
     pub(super) memo: Memo,
     /// Number of the first mark that was not passed yet.
     pub(super) mark: usize,
+    /// Number of the start of objects as the one at hand.
+    start: u8,
 }
 
 impl Work {
     pub(super) fn new() -> Work {
-        Work { index: Index::new(), memo: Memo::new(), mark: 0 }
+        Work { index: Index::new(), memo: Memo::new(), mark: 0, start: memo::NONE }
     }
 
     /// Knows the marks from a place on, which must be outside of strings.
@@ -68,9 +70,10 @@ impl Rewriter {
         work: &mut Work,
     ) -> Result<usize, Fault> {
         work.look(piece, at);
+        // Before the first member of an object stands the start of objects of this kind.
+        work.start = work.memo.start(self.top.node);
         if self.top.last == memo::NONE {
-            // Before the first member of an object stands the start of objects of this kind.
-            self.top.last = work.memo.start(self.top.node);
+            self.top.last = work.start;
         }
         let mut at = at;
         let mut looked_up = usize::MAX;
@@ -103,43 +106,25 @@ impl Rewriter {
                 }
                 Stop::Closed(mark) => {
                     self.state = State::After;
-                    let behind = self.close(piece, mark)?;
-                    let Some(row) = self.next_row(piece, behind, work) else {
-                        return Ok(behind);
-                    };
-                    at = self.start_row(piece, row)?;
-                    self.top.last = work.memo.start(self.top.node);
+                    return self.close(piece, mark);
                 }
             }
         }
-    }
-
-    /// The place of the row that follows a row, if there is nothing between them but a comma.
-    #[inline]
-    fn next_row(&mut self, piece: &[u8], at: usize, work: &mut Work) -> Option<usize> {
-        let marks = work.index.marks().get(work.mark..work.mark + 2)?;
-        let is_next = marks == [at as u32, at as u32 + 1]
-            && self.top.mode == Mode::Rows
-            && self.state == State::After
-            && piece.get(at..at + 2) == Some(b",{");
-        if !is_next {
-            return None;
-        }
-        self.comma = at;
-        self.slot = Slot::ROW;
-        work.mark += 2;
-        Some(at + 1)
     }
 
     /// The members from here on that are plain. If `at` is not the piece's first byte, the byte before
     /// it is the bracket or the comma.
     #[inline(always)]
     fn plain(&mut self, piece: &[u8], at: usize, work: &mut Work, lanes: impl Lanes) -> Stop {
-        let Work { index, memo, mark: number } = work;
+        let rows_pass = self.top.is_row
+            && !self.row.is_held
+            && self.stack.last().is_some_and(|around| around.mode == Mode::Rows);
+        let Work { index, memo, mark: number, start: before_first } = work;
         let mut marks = index.marks().get(*number..).unwrap_or_default().iter();
         let (start, mut at, node) = (at, at, self.top.node);
         let mut last = self.top.last;
-        let (mut hidden, mut unlisted) = (0, 0);
+        let (mut dropped, mut rows) = (0, 0);
+        let mut is_first = self.state == State::FirstName;
         let stop = loop {
             let guess = memo.member(last).next;
             let member = memo.member(guess);
@@ -155,8 +140,7 @@ impl Rewriter {
             };
             last = guess;
             if member.fate.is_dropped() {
-                hidden += u64::from(member.fate == Fate::Hidden);
-                unlisted += u64::from(member.fate == Fate::Unlisted);
+                dropped += member.weight;
                 if first | 0x20 == b'{' {
                     let room = usize::from(self.job.bounds.depth).saturating_sub(self.stack.len());
                     match pass_over(piece, first, mark == value, &mut marks, room) {
@@ -187,17 +171,30 @@ impl Rewriter {
             }
             at = mark + 1;
             if stop != b',' {
-                break Stop::Closed(mark);
+                if !rows_pass || !is_row_next(piece, mark, marks.as_slice()) {
+                    break Stop::Closed(mark);
+                }
+                // What `close`, `after` and `start_row` do where nothing is judged or held.
+                self.output.range(piece, mark, mark + ROW_TO_ROW.len());
+                marks.nth(1);
+                rows += 1;
+                at = mark + ROW_TO_ROW.len();
+                last = *before_first;
+                self.top.wrote = false;
+                is_first = true;
+                continue;
             }
+            is_first = false;
         };
         *number = index.marks().len() - marks.as_slice().len();
         if at != start {
             self.comma = at - 1;
-            self.state = State::NextName;
         }
+        self.state = if is_first { State::FirstName } else { State::NextName };
         self.top.last = last;
-        self.totals.columns_hidden += hidden;
-        self.totals.columns_unlisted += unlisted;
+        self.totals.columns_hidden += dropped & u64::from(u32::MAX);
+        self.totals.columns_unlisted += dropped >> 32;
+        self.totals.rows += rows;
         stop
     }
 
@@ -283,7 +280,10 @@ impl Rewriter {
     fn named_member(&mut self, piece: &[u8], at: usize, lead: Lead, end: usize) -> bool {
         let value = at + usize::from(lead.value);
         let is_plain = memchr::memchr(b'\\', &piece[value..end]).is_none();
-        if is_plain {
+        if is_plain && lead.is_tight && self.top.wrote && at > 0 {
+            self.output.range(piece, at - 1, value);
+            self.named(piece, value, end);
+        } else if is_plain {
             self.announced(piece, at, lead);
             self.named(piece, value, end);
         }
@@ -353,6 +353,16 @@ impl scan::Task for Members<'_> {
     fn run(self, lanes: impl Lanes) -> Stop {
         self.rewriter.plain(self.piece, self.at, self.work, lanes)
     }
+}
+
+/// What stands between rows of a compact list.
+const ROW_TO_ROW: &[u8] = b"},{";
+
+/// Whether a row begins right behind the one that ends at a mark; `marks` are those behind it.
+#[inline]
+fn is_row_next(piece: &[u8], mark: usize, marks: &[u32]) -> bool {
+    piece.get(mark..mark + ROW_TO_ROW.len()) == Some(ROW_TO_ROW)
+        && marks.get(1) == Some(&(mark as u32 + 2))
 }
 
 /// Passes from a bracket, whose mark was taken, to the answering bracket, with nothing behind it but

@@ -76,6 +76,8 @@ pub(super) struct Member {
     wanted: u32,
     pub(super) lead: Lead,
     pub(super) fate: Fate,
+    /// What it adds to the count of what is dropped: hidden ones in the lower half, unlisted ones above.
+    pub(super) weight: u64,
     /// The member that followed this one last.
     pub(super) next: u8,
     pub(super) node: NodeId,
@@ -90,7 +92,12 @@ impl Member {
         start[..first.len()].copy_from_slice(first);
         rest[..more.len()].copy_from_slice(more);
         let wanted = u32::MAX.checked_shr(32 - first.len() as u32).unwrap_or(0);
-        Member { start, rest, asked: wanted, wanted, lead, fate, next: NONE, node, slot }
+        let weight = match fate {
+            Fate::Hidden => 1,
+            Fate::Unlisted => 1 << 32,
+            _ => 0,
+        };
+        Member { start, rest, asked: wanted, wanted, lead, fate, weight, next: NONE, node, slot }
     }
 
     fn none() -> Member {

@@ -89,7 +89,7 @@ fn string_stop(piece: &[u8], from: usize, mark: usize, stops: impl Fn(&[u8; 32])
     from + 32 + stops(bytes).trailing_zeros() as usize
 }
 
-/// Whether a range holds a literal or a whole number of at most eight digits. There may be others.
+/// Whether a range holds a literal, or a number of at most eight digits and a point. There may be others.
 #[inline(always)]
 fn is_short_bare(piece: &[u8], from: usize, to: usize) -> bool {
     const TRUE: u64 = u32::from_le_bytes(*b"true") as u64;
@@ -105,12 +105,24 @@ fn is_short_bare(piece: &[u8], from: usize, to: usize) -> bool {
     if matches!(word, TRUE | FALSE | NULL) {
         return true;
     }
+    let zeros = u64::from_le_bytes([b'0'; 8]);
+    let dots = scan::equal_bytes_exactly(word, b'.');
+    let point = dots.trailing_zeros() as usize / 8;
+    let (word, leading) = if dots == 0 {
+        (word, len == 1)
+    } else {
+        // With one point, not first and not last, what is left must be digits.
+        if dots & (dots - 1) != 0 || point == 0 || point + 1 == len {
+            return false;
+        }
+        (word ^ u64::from(b'.' ^ b'0') << (point * 8), point == 1)
+    };
     // Digits have the upper half 3, and still have it with 6 added to the lower half.
-    let digits = u64::from_le_bytes([b'0'; 8]) << unused >> unused;
+    let digits = zeros << unused >> unused;
     let sixes = u64::from_le_bytes([6; 8]) << unused >> unused;
     let upper = u64::from_le_bytes([0xf0; 8]);
     (word & upper | (word.wrapping_add(sixes) & upper) >> 4) == (digits | digits >> 4)
-        && (word as u8 != b'0' || len == 1)
+        && (word as u8 != b'0' || leading)
 }
 
 #[inline(never)]
