@@ -1,5 +1,6 @@
 //! List pages of call rows, 12 of 25 columns kept and the assistant named, fed in pieces as reads
-//! from a socket bring them. Beside it the obvious way, a tree of the whole body, as the yardstick.
+//! from a socket bring them. Beside it what others would do with the whole page: a tree of
+//! `serde_json` or `simd-json`, the lazy values of `sonic-rs`; and a plain copy as the limit.
 //!
 //! `cargo bench -p colonnade-benches --bench rewrite`
 
@@ -31,18 +32,43 @@ fn streamed(c: &mut Criterion) {
         let mut group = c.benchmark_group(format!("rewrite/{name}"));
         group.throughput(Throughput::Bytes(page.len() as u64));
         rewrite(&job, &page, usize::MAX, &mut out);
-        let streamed: Value = serde_json::from_slice(&out).expect("JSON");
-        assert_eq!(streamed, tree(&page), "both ways show the same");
+        all_show_the_same(&page, &out);
         for (pieces, piece_bytes) in PIECES {
             group.bench_function(pieces, |b| {
                 b.iter(|| rewrite(&job, black_box(&page), piece_bytes, &mut out));
             });
         }
-        group.bench_function("tree_of_the_whole", |b| {
+        group.bench_function("serde_json_tree", |b| {
             b.iter(|| serde_json::to_vec(&tree(black_box(&page))).map(|out| out.len()));
+        });
+        let mut read = Vec::with_capacity(page.len());
+        group.bench_function("simd_json_tree", |b| {
+            b.iter(|| simd_tree(black_box(&page), &mut read, &mut out));
+        });
+        group.bench_function("sonic_rs_lazy", |b| {
+            b.iter(|| sonic_lazy(black_box(&page), &mut out));
+        });
+        let mut copy = page.clone();
+        group.bench_function("copy", |b| {
+            b.iter(|| black_box(&mut copy).copy_from_slice(black_box(&page)));
         });
         group.finish();
     }
+}
+
+fn all_show_the_same(page: &[u8], streamed: &[u8]) {
+    let read = |body: &[u8]| serde_json::from_slice::<Value>(body).expect("JSON");
+    let expected = tree(page);
+    assert_eq!(read(streamed), expected);
+    let (mut bytes, mut out) = (Vec::new(), Vec::new());
+    simd_tree(page, &mut bytes, &mut out);
+    assert_eq!(read(&out), expected);
+    sonic_lazy(page, &mut out);
+    assert_eq!(read(&out), expected);
+}
+
+fn name_of(id: Option<&str>) -> &'static str {
+    ASSISTANTS.iter().find(|(known, _)| id == Some(known)).map_or(FALLBACK, |(_, name)| name)
 }
 
 /// Parse, delete, replace: slow and easy to believe.
@@ -52,11 +78,84 @@ fn tree(page: &[u8]) -> Value {
         let Some(members) = row.as_object_mut() else { continue };
         members.retain(|name, _| SHOWN.contains(&name.as_str()));
         if let Some(id) = members.get_mut("assistant_id") {
-            let name = ASSISTANTS.iter().find(|(known, _)| id.as_str() == Some(known));
-            *id = name.map_or(FALLBACK, |(_, name)| name).into();
+            *id = name_of(id.as_str()).into();
         }
     }
     body
+}
+
+/// The same with `simd-json`, which parses in place and so needs a copy.
+fn simd_tree(page: &[u8], read: &mut Vec<u8>, out: &mut Vec<u8>) {
+    use simd_json::prelude::*;
+    read.clear();
+    read.extend_from_slice(page);
+    out.clear();
+    let mut body = simd_json::to_borrowed_value(read).expect("JSON");
+    let rows = body.get_mut("data").and_then(|rows| rows.as_array_mut());
+    for row in rows.into_iter().flatten() {
+        let Some(members) = row.as_object_mut() else { continue };
+        members.retain(|name, _| SHOWN.contains(&&**name));
+        if let Some(id) = members.get_mut("assistant_id") {
+            *id = name_of(id.as_str()).into();
+        }
+    }
+    body.write(out).expect("a vector takes all");
+}
+
+/// `sonic-rs` without a tree: members are found one after the other and kept as they stand.
+fn sonic_lazy(page: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    members(page, out, |name, value, out| {
+        if name != "data" {
+            out.extend_from_slice(value.as_raw_str().as_bytes());
+            return;
+        }
+        out.push(b'[');
+        for (index, row) in sonic_rs::to_array_iter(value.as_raw_str()).enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            sonic_row(row.expect("JSON").as_raw_str(), out);
+        }
+        out.push(b']');
+    });
+}
+
+fn sonic_row(row: &str, out: &mut Vec<u8>) {
+    use sonic_rs::JsonValueTrait;
+    members(row.as_bytes(), out, |name, value, out| {
+        if name == "assistant_id" {
+            out.push(b'"');
+            out.extend_from_slice(name_of(value.as_str()).as_bytes());
+            out.push(b'"');
+        } else {
+            out.extend_from_slice(value.as_raw_str().as_bytes());
+        }
+    });
+}
+
+/// Writes an object with the members that are shown, or that stand around the rows.
+fn members(
+    object: &[u8],
+    out: &mut Vec<u8>,
+    mut write: impl FnMut(&str, &sonic_rs::LazyValue<'_>, &mut Vec<u8>),
+) {
+    out.push(b'{');
+    let mut is_first = true;
+    for member in sonic_rs::to_object_iter(object) {
+        let (name, value) = member.expect("JSON");
+        if !SHOWN.contains(&&*name) && !["data", "pagination"].contains(&&*name) {
+            continue;
+        }
+        if !std::mem::replace(&mut is_first, false) {
+            out.push(b',');
+        }
+        out.push(b'"');
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"\":");
+        write(&name, &value, out);
+    }
+    out.push(b'}');
 }
 
 colonnade_benches::measure!(streamed);

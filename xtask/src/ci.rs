@@ -26,10 +26,11 @@ const fn step(
     Step { name, holds, run }
 }
 
-static STEPS: [Step; 11] = [
+static STEPS: [Step; 12] = [
     step("fmt", "the sources are formatted", fmt),
     step("clippy", "no warning in any target", clippy),
     step("test", "all tests and doc tests", test),
+    step("portable", "the rewriter does the same without vectors", portable),
     step("vendor", "the zlib stand-in keeps what it promises", vendor),
     step("layers", "who may depend on whom", layers::check),
     step("tidy", "lengths, names, paths, unfinished code, links", tidy::check),
@@ -136,6 +137,12 @@ fn clippy(workspace: &Workspace) -> Result<Verdict> {
 fn test(workspace: &Workspace) -> Result<Verdict> {
     run_child(&mut workspace.cargo(&["test", "--workspace"]))?;
     Ok(Verdict::Passed("cargo test --workspace".into()))
+}
+
+/// The machine that runs this has vectors, most likely, so `test` has used them.
+fn portable(workspace: &Workspace) -> Result<Verdict> {
+    run_child(&mut workspace.cargo(&["test", "-p", "gateway-rewrite", "--features", "portable"]))?;
+    Ok(Verdict::Passed("gateway-rewrite".into()))
 }
 
 /// The stand-in is patched in from outside the workspace, so `test` does not reach its tests.

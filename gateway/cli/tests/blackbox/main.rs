@@ -10,8 +10,8 @@ mod support;
 
 mod authentication;
 mod avoca;
-mod commands;
 mod chunked_bodies;
+mod commands;
 mod connections;
 mod credential_forms;
 mod data_scopes;

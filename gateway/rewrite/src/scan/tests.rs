@@ -1,0 +1,175 @@
+use super::*;
+
+type Stop = (&'static str, fn(&[u8], usize) -> usize, fn(u8) -> bool);
+
+const STOPS: [Stop; 6] = [
+    ("string", string_stop, |b| !(0x20..0x80).contains(&b) || b == b'"' || b == b'\\'),
+    ("text", text_stop, |b| b < 0x20 || b == b'"' || b == b'\\'),
+    ("hidden string", hidden_string_stop, |b| b == b'"' || b == b'\\'),
+    ("hidden", hidden_stop, |b| b"\"[]{}".contains(&b)),
+    ("space", space_end, |b| !b" \t\r\n".contains(&b)),
+    ("digits", digits_end, |b| !b.is_ascii_digit()),
+];
+
+#[test]
+fn every_byte_at_every_place_of_a_word_is_found_as_a_plain_loop_finds_it() {
+    for (name, stop, is_hit) in STOPS {
+        let filler = match name {
+            "space" => b' ',
+            "digits" => b'7',
+            _ => b'a',
+        };
+        for byte in 0..=255u8 {
+            for place in 0..20 {
+                let mut bytes = [filler; 20];
+                bytes[place] = byte;
+                // A second one behind it must not move the first.
+                bytes[19] = bytes[19].max(b'"');
+                for from in 0..=20 {
+                    let plain = (from..20).find(|at| is_hit(bytes[*at])).unwrap_or(20);
+                    assert_eq!(
+                        stop(&bytes, from),
+                        plain,
+                        "{name} {byte:#x} at {place} from {from}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// What a plain loop says of a block.
+fn plainly(block: &[u8; 64]) -> Marks {
+    let bits =
+        |is: fn(u8) -> bool| (0..64).fold(0, |bits, at| bits | u64::from(is(block[at])) << at);
+    Marks {
+        quotes: bits(|byte| byte == b'"'),
+        backslashes: bits(|byte| byte == b'\\'),
+        marks: bits(|byte| matches!(byte, b'[' | b']' | b'{' | b'}' | b',' | 0x0c)),
+    }
+}
+
+/// Keeps what it is shown.
+struct Kept(Vec<Marks>);
+
+impl Sink for Kept {
+    fn block(
+        &mut self,
+        number: usize,
+        _: &mut Carry,
+        marks: Marks,
+        prefix: impl Fn(u64) -> u64,
+    ) -> bool {
+        assert_eq!(number, self.0.len());
+        assert_eq!(prefix(marks.quotes), words::prefix(marks.quotes));
+        self.0.push(marks);
+        true
+    }
+}
+
+/// Bytes that are often of interest, in an order that never repeats.
+fn drawn(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut draw = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    const OFTEN: &[u8] = b"\"\"\"\\\\{}[],,:a \x0c\x1f\xc3";
+    (0..len)
+        .map(|_| match draw() {
+            often if often & 1 == 0 => OFTEN[(often >> 32) as usize % OFTEN.len()],
+            any => (any >> 32) as u8,
+        })
+        .collect()
+}
+
+#[test]
+fn all_widths_see_the_same_marks() {
+    let mut bytes: Vec<u8> = (0..=255).cycle().take(64 * 8).collect();
+    bytes.extend(drawn(64 * 500));
+    let plain: Vec<Marks> = bytes.as_chunks().0.iter().map(plainly).collect();
+    let mut widths = vec![("words", Kept(Vec::new()))];
+    blocks(&bytes, &mut widths[0].1, words::marks, words::prefix);
+    #[cfg(target_arch = "x86_64")]
+    {
+        if x86::has_avx2() {
+            let mut kept = Kept(Vec::new());
+            // SAFETY: the features were just found.
+            unsafe { x86::with_marks_avx2(&bytes, &mut kept) };
+            widths.push(("AVX2", kept));
+        }
+        if x86::has_avx512() {
+            let mut kept = Kept(Vec::new());
+            // SAFETY: the features were just found.
+            unsafe { x86::with_marks_avx512(&bytes, &mut kept) };
+            widths.push(("AVX-512", kept));
+        }
+    }
+    for (width, kept) in widths {
+        assert!(kept.0 == plain, "{width}");
+    }
+}
+
+#[test]
+fn the_last_bytes_make_a_block_with_blanks() {
+    let mut kept = Kept(Vec::new());
+    assert_eq!(with_marks(b"[\"a\\\",\"", &mut kept), 7);
+    let marks = Marks { quotes: 0b0101_0010, backslashes: 0b1000, marks: 0b10_0001 };
+    assert_eq!(kept.0, [marks]);
+    let mut none = Kept(Vec::new());
+    assert_eq!(with_marks(b"", &mut none), 0);
+    assert_eq!(none.0, []);
+}
+
+struct Answers<'a>(&'a [u8]);
+
+impl Task for Answers<'_> {
+    type Done = Vec<[u32; 4]>;
+
+    fn run(self, lanes: impl Lanes) -> Self::Done {
+        let other: &[u8; 32] = self.0.first_chunk().expect("32 bytes");
+        let answer = |at| {
+            chunk(self.0, at).map(|bytes| {
+                let equal = lanes.equal(bytes, other);
+                [equal, lanes.quotes(bytes), lanes.stops(bytes), lanes.high(bytes)]
+            })
+        };
+        (0..).map_while(answer).collect()
+    }
+}
+
+#[test]
+fn all_widths_answer_alike_and_as_a_plain_loop() {
+    let mut bytes = drawn(3_000);
+    bytes.extend(0..=255);
+    bytes.extend_from_within(..32);
+    let widest = run(Answers(&bytes));
+    assert_eq!(widest, Answers(&bytes).run(Words));
+    assert_eq!(widest.len(), bytes.len() - 31, "as long as there are 32 bytes");
+    for (at, answer) in widest.iter().enumerate() {
+        let bits = |is: &dyn Fn(usize, u8) -> bool| {
+            (0..32).fold(0, |bits, lane| bits | u32::from(is(lane, bytes[at + lane])) << lane)
+        };
+        let plain = [
+            bits(&|lane, byte| byte == bytes[lane]),
+            bits(&|_, byte| byte == b'"'),
+            bits(&|_, byte| byte < 0x20 || byte == b'"' || byte == b'\\'),
+            bits(&|_, byte| byte >= 0x80),
+        ];
+        assert_eq!(*answer, plain, "at {at}");
+    }
+}
+
+#[test]
+fn pairs_of_bytes_do_not_disturb_each_other() {
+    for (name, stop, is_hit) in STOPS {
+        for pair in 0..=u16::MAX {
+            let [one, two] = pair.to_le_bytes();
+            let bytes = [b' ', one, two, b' ', b' ', two, one, b' '];
+            let plain = bytes.iter().position(|byte| is_hit(*byte)).unwrap_or(8);
+            assert_eq!(stop(&bytes, 0), plain, "{name} {pair:#x}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Eight bytes at a time, for machines without vectors that are known here.
+
+use super::{Lanes, Marks, ONES, TOPS, equal_bytes_exactly};
+
+/// The top bits of eight bytes as the low bits of one.
+#[inline(always)]
+fn gathered(tops: u64) -> u64 {
+    (tops & TOPS).wrapping_mul(0x0002_0408_1020_4081) >> 56
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Words;
+
+impl Words {
+    #[inline(always)]
+    fn bits(bytes: &[u8; 32], hits: impl Fn(u64) -> u64) -> u32 {
+        let (words, _) = bytes.as_chunks::<8>();
+        words
+            .iter()
+            .rev()
+            .fold(0, |bits, eight| bits << 8 | gathered(hits(u64::from_le_bytes(*eight))) as u32)
+    }
+}
+
+impl Lanes for Words {
+    #[inline(always)]
+    fn equal(self, bytes: &[u8; 32], other: &[u8; 32]) -> u32 {
+        let mut differences = [0; 32];
+        for ((difference, one), other) in differences.iter_mut().zip(bytes).zip(other) {
+            *difference = one ^ other;
+        }
+        Words::bits(&differences, |word| equal_bytes_exactly(word, 0))
+    }
+
+    #[inline(always)]
+    fn quotes(self, bytes: &[u8; 32]) -> u32 {
+        Words::bits(bytes, |word| equal_bytes_exactly(word, b'"'))
+    }
+
+    #[inline(always)]
+    fn stops(self, bytes: &[u8; 32]) -> u32 {
+        Words::bits(bytes, |word| {
+            equal_bytes_exactly(word, b'"') | equal_bytes_exactly(word, b'\\') | low_bytes(word)
+        })
+    }
+
+    #[inline(always)]
+    fn high(self, bytes: &[u8; 32]) -> u32 {
+        Words::bits(bytes, |word| word)
+    }
+}
+
+/// Control bytes.
+#[inline(always)]
+fn low_bytes(word: u64) -> u64 {
+    // At least 0x20 without the top bit: the sum, which cannot overflow, reaches the top bit.
+    let printable = (word & !TOPS) + ONES * (0x80 - 0x20);
+    !(printable | word) & TOPS
+}
+
+pub(super) fn marks(block: &[u8; 64]) -> Marks {
+    let mut all = Marks::default();
+    let (words, _) = block.as_chunks::<8>();
+    for (index, eight) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*eight);
+        let folded = word | (ONES * 0x20);
+        let shift = index * 8;
+        all.quotes |= gathered(equal_bytes_exactly(word, b'"')) << shift;
+        all.backslashes |= gathered(equal_bytes_exactly(word, b'\\')) << shift;
+        all.marks |= gathered(
+            equal_bytes_exactly(folded, b',')
+                | equal_bytes_exactly(folded, b'{')
+                | equal_bytes_exactly(folded, b'}'),
+        ) << shift;
+    }
+    all
+}
+
+#[inline(always)]
+pub(super) fn prefix(bits: u64) -> u64 {
+    let mut sum = bits;
+    for shift in [1, 2, 4, 8, 16, 32] {
+        sum ^= sum << shift;
+    }
+    sum
+}
