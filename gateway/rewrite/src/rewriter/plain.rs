@@ -102,7 +102,8 @@ fn is_short_bare(piece: &[u8], from: usize, to: usize) -> bool {
     }
     let unused = 64 - 8 * len as u32;
     let word = u64::from_le_bytes(*bytes) << unused >> unused;
-    if matches!(word, TRUE | FALSE | NULL) {
+    // The length too: bytes of zero behind a literal would otherwise be taken for none.
+    if matches!((word, len), (TRUE | NULL, 4) | (FALSE, 5)) {
         return true;
     }
     let zeros = u64::from_le_bytes([b'0'; 8]);
