@@ -1,4 +1,4 @@
-//! A key does only what it was granted: every route against every single scope (S1, S4 to S14).
+//! A key does only what it was granted: every route against every single scope (S1, S4, S5, S6, S8 to S14).
 
 use crate::samples::{CALL, CALLS, CONTACT, CONTACTS, TRANSCRIPT};
 use crate::support::answer::refusal;
@@ -117,6 +117,24 @@ fn the_missing_scope_is_named() {
     );
 }
 
+/// S3: a record that grants nothing is left out by name; its key is unknown, the others' are not.
+#[test]
+fn a_key_that_grants_nothing_is_left_out() {
+    let upstream = Upstream::scripted(shapes);
+    let (empty, good) = (Key::new("key_empty", &[]), Key::new("key_good", &["calls:read"]));
+    let directory = Directory::of([empty.clone(), good.clone()]);
+    let gateway = Gateway::start(&Config::with_upstream(&upstream), &directory);
+    assert_eq!(
+        gateway.get("/api/calls").bearer(&empty).send().verdict(),
+        refusal(401, "invalid_api_key")
+    );
+    assert_eq!(gateway.get("/api/calls").bearer(&good).send().status, 200);
+    let left_out = gateway.admin("GET", "/admin/v1/status").send().json();
+    let left_out = left_out["last_reload"]["left_out"].to_string();
+    assert!(left_out.contains("key_empty") && left_out.contains("scope"), "{left_out}");
+    assert!(!left_out.contains("key_good"), "{left_out}");
+}
+
 /// S4, S5, S6, S8: seven resources, `read` for GET and HEAD, `write` for the rest, neither implies
 /// the other.
 #[test]
@@ -166,7 +184,7 @@ fn write_is_not_read_and_read_is_not_write() {
     }
 }
 
-/// S9 to S14: the eleven scopes of the fifth vendor. One scope opens several groups of routes, and
+/// S9, S10, S11, S12, S13, S14: the eleven scopes of the fifth vendor. One scope opens several groups of routes, and
 /// `manage` is needed for reading, too.
 #[test]
 fn eleven_scopes_open_what_they_say() {
