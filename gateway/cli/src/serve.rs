@@ -160,7 +160,9 @@ impl Server {
             }
         });
         gateway.close();
-        data.shutdown_timeout(Duration::ZERO);
+        // The process ends now, whatever still hangs on a connection: to join the threads that serve
+        // could wait for one that does not look up.
+        std::mem::forget(data);
         control.shutdown_background();
         outcome
     }
