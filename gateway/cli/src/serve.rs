@@ -12,7 +12,8 @@ use gateway_admin::{
 use gateway_policy::Digest;
 use gateway_proxy::{
     AccessLog, Balance, Bound, Gateway, GatewayParts, ListenerSpec, ProxyMetrics, RESOLVE_EVERY,
-    ServerSpec, Timeouts, TlsFiles, UpstreamSpec, UpstreamTls, bind, serve as serve_listener,
+    Retries, ServerSpec, Timeouts, TlsFiles, UpstreamSpec, UpstreamTls, bind,
+    serve as serve_listener,
 };
 use gateway_settings::{AccessLog as AccessLogTarget, Settings};
 use gateway_store::check_regular;
@@ -418,6 +419,10 @@ pub(crate) fn upstream_specs(settings: &Settings) -> Vec<UpstreamSpec> {
                 first_byte: Duration::from_millis(upstream.timeouts.first_byte_ms),
                 idle: Duration::from_millis(upstream.timeouts.idle_ms),
                 total: Duration::from_millis(upstream.timeouts.total_ms),
+            },
+            retries: Retries {
+                enabled: upstream.retries.max > 0,
+                budget_percent: upstream.retries.budget_percent,
             },
             connections_max: upstream.connections_max as usize,
             host: upstream.host.clone(),

@@ -8,16 +8,15 @@ use gateway_policy::{BodyPlan, Bounds, Problem, ProblemCode, ResponseFacts, plan
 use gateway_rewrite::Rewriter;
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method, StatusCode, Version};
-use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 
+use crate::answer::{Answer, BodyFault};
 use crate::coding::{Coding, Decoder};
 use crate::exchange::{Exchange, Failure, Fault};
 use crate::filter::{Filter, FilterError};
 use crate::head::{method_up, returned};
-use crate::reach::{Answer, BodyFault};
 use crate::relay::{Way, told};
-use crate::respond::{self, Framing};
+use crate::respond::{self, Draft, Framing};
 
 /// Brings the answer to the client as its plan says.
 pub(crate) async fn carry(
@@ -26,24 +25,24 @@ pub(crate) async fn carry(
     exchange: &mut Exchange,
     answer: &mut Answer,
 ) -> Result<(), Failure> {
-    let head =
-        answer.head().ok_or_else(|| told(ProblemCode::UpstreamUnavailable, Fault::Upstream))?;
-    let facts = ResponseFacts { status: answer.status, headers: &head.headers };
+    let headers = answer.headers().ok_or_else(headless)?;
+    let facts = ResponseFacts { status: answer.status, headers };
     match plan_body(way.admission, method_up(way.arrival, way.admission), &facts) {
-        BodyPlan::Replace => Err(replaced(head)),
+        BodyPlan::Replace => Err(replaced(answer.status, headers)),
         BodyPlan::Refuse(why) => Err(unfilterable(exchange, why.label())),
         _ if answer.is_misframed() => Err(unfilterable(exchange, "framing")),
         BodyPlan::HeadOnly { content_type } => {
-            let mut out = answer_head(way, exchange, answer, Framing::None, true)?;
+            let mut draft = draft(way, exchange, answer, true)?;
             if let Some(content_type) = content_type {
-                set_type(&mut out, content_type);
+                draft.set(header::CONTENT_TYPE, content_type);
             }
-            respond::write_head(session, out).await?;
+            answer.give_back_if_ended().await;
+            draft.send(session, exchange, Framing::None).await?;
             Ok(respond::write_body(session, Bytes::new(), true).await?)
         }
         BodyPlan::Pass => passed(way, session, exchange, answer).await,
         BodyPlan::Rewrite { content_type } => {
-            let codings = head.headers.get_all(header::CONTENT_ENCODING).iter();
+            let codings = headers.get_all(header::CONTENT_ENCODING).iter();
             let coding = Coding::from_headers(codings.map(HeaderValue::as_bytes))
                 .map_err(|error| unfilterable(exchange, error.label()))?;
             rewritten(way, session, exchange, answer, coding, content_type).await
@@ -51,17 +50,21 @@ pub(crate) async fn carry(
     }
 }
 
+fn headless() -> Failure {
+    told(ProblemCode::UpstreamUnavailable, Fault::Upstream)
+}
+
 /// The gateway's own words for an upstream's error status.
-fn replaced(head: &ResponseHeader) -> Failure {
-    let mut problem = Problem::upstream_status(head.status.as_u16());
+fn replaced(status: StatusCode, headers: &HeaderMap) -> Failure {
+    let mut problem = Problem::upstream_status(status.as_u16());
     if problem.code != ProblemCode::NotFound {
-        let seconds = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let seconds = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
         problem.retry_after_s = seconds.and_then(|text| text.parse().ok());
     }
-    if head.status == StatusCode::METHOD_NOT_ALLOWED {
-        problem.allow = allowed(&head.headers);
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        problem.allow = allowed(headers);
     }
-    let fault = if head.status.is_client_error() { Fault::Client } else { Fault::Upstream };
+    let fault = if status.is_client_error() { Fault::Client } else { Fault::Upstream };
     Failure::told(problem, fault)
 }
 
@@ -79,28 +82,25 @@ fn unfilterable(exchange: &mut Exchange, reason: &'static str) -> Failure {
     told(ProblemCode::ResponseNotFilterable, Fault::Upstream)
 }
 
-fn set_type(head: &mut ResponseHeader, content_type: HeaderValue) {
-    // Building from a checked value cannot fail; if it did, the answer would lack its type.
-    let _ = head.insert_header(header::CONTENT_TYPE, content_type);
-}
-
-/// The head of an answer that comes from the upstream.
-fn answer_head(
+/// The head of an answer that comes from the upstream, but for its framing. Made before the body is
+/// read: the upstream's own head goes with its connection.
+fn draft(
     way: &Way<'_>,
     exchange: &mut Exchange,
     answer: &Answer,
-    framing: Framing,
     rewritten: bool,
-) -> Result<ResponseHeader, Failure> {
-    let broken = || told(ProblemCode::InternalError, Fault::Gateway);
-    let mut out = respond::head_for(exchange, way.arrival.head.version, answer.status, framing)
-        .ok_or_else(broken)?;
-    let head = answer.head().ok_or_else(broken)?;
-    for (name, value) in returned(&head.headers, way.admission, rewritten) {
-        out.append_header(name.clone(), value.clone()).map_err(|_| broken())?;
+) -> Result<Draft, Failure> {
+    let headers = answer.headers().ok_or_else(headless)?;
+    let mut draft = Draft::new(exchange, way.arrival.head.version, answer.status);
+    for (name, value) in returned(headers, way.admission, rewritten) {
+        draft.set(name.clone(), value.clone());
     }
-    exchange.status = answer.status.as_u16();
-    Ok(out)
+    if !rewritten {
+        for encoding in headers.get_all(header::CONTENT_ENCODING) {
+            draft.set(header::CONTENT_ENCODING, encoding.clone());
+        }
+    }
+    Ok(draft)
 }
 
 /// Every byte as it is: a route that hides nothing.
@@ -110,24 +110,21 @@ async fn passed(
     exchange: &mut Exchange,
     answer: &mut Answer,
 ) -> Result<(), Failure> {
-    let head =
-        answer.head().ok_or_else(|| told(ProblemCode::UpstreamUnavailable, Fault::Upstream))?;
-    let bodiless =
-        way.arrival.head.method == Method::HEAD || matches!(answer.status.as_u16(), 204 | 304);
-    let length = head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let headers = answer.headers().ok_or_else(headless)?;
+    let bodiless = way.arrival.head.method == Method::HEAD
+        || matches!(answer.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let framing = match length.and_then(|text| text.parse().ok()) {
         _ if bodiless => Framing::None,
         Some(length) => Framing::Length(length),
         None => Framing::Unknown,
     };
+    let draft = draft(way, exchange, answer, false)?;
     if framing == Framing::Unknown && way.arrival.head.version < Version::HTTP_11 {
-        return passed_whole(way, session, exchange, answer).await;
+        return passed_whole(session, exchange, answer, draft).await;
     }
-    let mut out = answer_head(way, exchange, answer, framing, false)?;
-    for encoding in head.headers.get_all(header::CONTENT_ENCODING) {
-        let _ = out.append_header(header::CONTENT_ENCODING, encoding.clone());
-    }
-    respond::write_head(session, out).await?;
+    answer.give_back_if_ended().await;
+    draft.send(session, exchange, framing).await?;
     if bodiless {
         return Ok(respond::write_body(session, Bytes::new(), true).await?);
     }
@@ -143,10 +140,10 @@ async fn passed(
 /// A body of unknown length for an HTTP/1.0 client, who could not tell a cut from an end: whole
 /// with its length if it fits what may be held, else not at all.
 async fn passed_whole(
-    way: &Way<'_>,
     session: &mut ServerSession,
     exchange: &mut Exchange,
     answer: &mut Answer,
+    draft: Draft,
 ) -> Result<(), Failure> {
     let hold_bytes = exchange.serving.snapshot.rules.bounds.hold_bytes;
     let mut whole = Vec::new();
@@ -165,14 +162,7 @@ async fn passed_whole(
             }
         }
     }
-    let framing = Framing::Length(whole.len() as u64);
-    let mut out = answer_head(way, exchange, answer, framing, false)?;
-    if let Some(head) = answer.head() {
-        for encoding in head.headers.get_all(header::CONTENT_ENCODING) {
-            let _ = out.append_header(header::CONTENT_ENCODING, encoding.clone());
-        }
-    }
-    respond::write_head(session, out).await?;
+    draft.send(session, exchange, Framing::Length(whole.len() as u64)).await?;
     Ok(respond::write_body(session, Bytes::from(whole), true).await?)
 }
 
@@ -187,22 +177,18 @@ async fn rewritten(
 ) -> Result<(), Failure> {
     let bounds = exchange.serving.snapshot.rules.bounds;
     let job = way.admission.grant().job().clone();
-    let hold_bytes = hold_bytes(&job, &bounds);
-    let decoder = Decoder::new(coding, bounds.decoded_body_bytes);
-    let mut filter = Filter::new(decoder, Rewriter::new(job));
-    let head_only = way.arrival.head.method == Method::HEAD;
+    let mut draft = draft(way, exchange, answer, true)?;
+    draft.set(header::CONTENT_TYPE, content_type);
     let mut sender = Sender {
-        way,
-        content_type,
-        hold_bytes,
+        draft: Some(draft),
+        hold_bytes: hold_bytes(&job, &bounds),
         held: Vec::new(),
-        head_sent: false,
-        head_only,
+        head_only: way.arrival.head.method == Method::HEAD,
         forgotten: false,
     };
-    let result = filtered(session, exchange, answer, &mut filter, &mut sender).await;
-    exchange.totals = Some(*filter.totals());
-    result
+    let decoder = Decoder::new(coding, bounds.decoded_body_bytes);
+    let mut filter = Filter::new(decoder, Rewriter::new(job));
+    filtered(session, exchange, answer, &mut filter, &mut sender).await
 }
 
 /// A single row that may turn out hidden must be judged before the head goes: 404 or 200.
@@ -219,58 +205,66 @@ async fn filtered(
     exchange: &mut Exchange,
     answer: &mut Answer,
     filter: &mut Filter,
-    sender: &mut Sender<'_>,
+    sender: &mut Sender,
 ) -> Result<(), Failure> {
     loop {
         match answer.piece(exchange).await {
             Ok(Some(piece)) => {
                 let mut rest: &[u8] = &piece;
-                while filter
-                    .step(&mut rest, &mut sender.held)
-                    .map_err(|error| sender.fault(exchange, &error))?
-                {
-                    sender.flush(session, exchange, answer).await?;
+                loop {
+                    let step = filter.step(&mut rest, &mut sender.held);
+                    // At once: whatever ends the exchange from here on, what was hidden counts.
+                    exchange.totals = Some(*filter.totals());
+                    if !step.map_err(|error| sender.fault(exchange, &error))? {
+                        break;
+                    }
+                    sender.flush(session, exchange).await?;
                 }
             }
             Ok(None) => break,
-            Err(BodyFault::Slow) if !sender.head_sent => {
+            Err(BodyFault::Slow) if !sender.has_sent_head() => {
                 return Err(told(ProblemCode::UpstreamTimeout, Fault::Upstream));
             }
-            Err(BodyFault::Broken) if !sender.head_sent => {
+            Err(BodyFault::Broken) if !sender.has_sent_head() => {
                 return Err(unfilterable(exchange, "truncated"));
             }
             Err(_) => return Err(Failure::Cut(Fault::Upstream)),
         }
     }
-    let totals = filter.end(&mut sender.held).map_err(|error| sender.fault(exchange, &error))?;
+    let end = filter.end(&mut sender.held);
+    exchange.totals = Some(*filter.totals());
+    let totals = end.map_err(|error| sender.fault(exchange, &error))?;
     if totals.single_row_hidden {
         // A row that may not be seen does not exist.
-        return Err(if sender.head_sent {
+        return Err(if sender.has_sent_head() {
             Failure::Cut(Fault::Gateway)
         } else {
             told(ProblemCode::NotFound, Fault::None)
         });
     }
-    sender.finish(session, exchange, answer).await
+    sender.finish(session, exchange).await
 }
 
 /// Judged output on its way to the client.
-struct Sender<'a> {
-    way: &'a Way<'a>,
-    content_type: HeaderValue,
+struct Sender {
+    /// `None` once it is sent.
+    draft: Option<Draft>,
     hold_bytes: usize,
     held: Vec<u8>,
-    head_sent: bool,
     /// The body is judged, and only its length is told.
     head_only: bool,
     /// A body that is only judged became longer than is held; its length is not known any more.
     forgotten: bool,
 }
 
-impl Sender<'_> {
+impl Sender {
+    fn has_sent_head(&self) -> bool {
+        self.draft.is_none()
+    }
+
     fn fault(&self, exchange: &mut Exchange, error: &FilterError) -> Failure {
         let failure = unfilterable(exchange, error.label());
-        if self.head_sent { Failure::Cut(Fault::Upstream) } else { failure }
+        if self.has_sent_head() { Failure::Cut(Fault::Upstream) } else { failure }
     }
 
     /// Sends what is judged, once it is more than may be held.
@@ -278,9 +272,9 @@ impl Sender<'_> {
         &mut self,
         session: &mut ServerSession,
         exchange: &mut Exchange,
-        answer: &Answer,
     ) -> Result<(), Failure> {
-        if self.held.is_empty() || (!self.head_sent && self.held.len() <= self.hold_bytes) {
+        let waits = !self.has_sent_head() && self.held.len() <= self.hold_bytes;
+        if self.held.is_empty() || waits {
             return Ok(());
         }
         if self.head_only {
@@ -288,8 +282,8 @@ impl Sender<'_> {
             self.forgotten = true;
             return Ok(());
         }
-        if !self.head_sent {
-            self.send_head(session, exchange, answer, Framing::Unknown).await?;
+        if let Some(draft) = self.draft.take() {
+            draft.send(session, exchange, Framing::Unknown).await?;
         }
         let piece = Bytes::from(std::mem::take(&mut self.held));
         Ok(respond::write_body(session, piece, false).await?)
@@ -299,30 +293,17 @@ impl Sender<'_> {
         &mut self,
         session: &mut ServerSession,
         exchange: &mut Exchange,
-        answer: &Answer,
     ) -> Result<(), Failure> {
         let mut piece = Bytes::from(std::mem::take(&mut self.held));
-        if !self.head_sent {
+        if let Some(draft) = self.draft.take() {
             let whole = Framing::Length(piece.len() as u64);
-            let framing = if self.forgotten { Framing::None } else { whole };
-            self.send_head(session, exchange, answer, framing).await?;
+            draft
+                .send(session, exchange, if self.forgotten { Framing::None } else { whole })
+                .await?;
         }
         if self.head_only {
             piece.clear();
         }
         Ok(respond::write_body(session, piece, true).await?)
-    }
-
-    async fn send_head(
-        &mut self,
-        session: &mut ServerSession,
-        exchange: &mut Exchange,
-        answer: &Answer,
-        framing: Framing,
-    ) -> Result<(), Failure> {
-        let mut out = answer_head(self.way, exchange, answer, framing, true)?;
-        set_type(&mut out, self.content_type.clone());
-        self.head_sent = true;
-        Ok(respond::write_head(session, out).await?)
     }
 }

@@ -3,10 +3,15 @@
 //! Wall time is an anchor plus monotonic time, so a jump of the system clock tears no window. A
 //! tick each second follows the system clock: forward at once, back only when it stays behind.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gateway_policy::UnixMs;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 
 /// Less than this behind the anchor is held, not followed.
 const SLACK_MS: i64 = 2_000;
@@ -80,6 +85,31 @@ impl Stopwatch {
 
     pub(crate) fn elapsed(self) -> Duration {
         self.0.elapsed()
+    }
+}
+
+/// Awaits `work` and says how long that took; what is ready at once took no time and no clock.
+pub(crate) async fn waited<F: Future>(work: F) -> (F::Output, Duration) {
+    let mut work = pin!(work);
+    match poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
+        Poll::Ready(done) => (done, Duration::ZERO),
+        Poll::Pending => {
+            let watch = Stopwatch::start();
+            let done = work.await;
+            (done, watch.elapsed())
+        }
+    }
+}
+
+/// Awaits `work` no longer than `limit`; what is ready at once needs no timer.
+///
+/// # Errors
+/// [`Elapsed`] when the time was up first.
+pub(crate) async fn in_time<F: Future>(limit: Duration, work: F) -> Result<F::Output, Elapsed> {
+    let mut work = pin!(work);
+    match poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
+        Poll::Ready(done) => Ok(done),
+        Poll::Pending => timeout(limit, work).await,
     }
 }
 

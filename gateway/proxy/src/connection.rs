@@ -30,8 +30,9 @@ use crate::watched::Watched;
 
 /// How long a connection may idle between two requests.
 const IDLE: Duration = Duration::from_secs(75);
-/// How long one write to a client may hang.
-const WRITE: Duration = Duration::from_secs(60);
+/// How long one write to a client may hang: on a full socket over HTTP/1, on a closed window over
+/// HTTP/2. While an answer streams, its place at the upstream hangs with it.
+const WRITE: Duration = Duration::from_secs(30);
 /// How long the rest of a refused request is listened to, so that its answer is not lost in a reset.
 const LINGER: Duration = Duration::from_millis(250);
 const LINGER_BYTES_MAX: usize = 256 << 10;
@@ -339,6 +340,7 @@ impl HttpServerApp for Http2 {
         mut session: ServerSession,
         _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
+        session.set_write_timeout(Some(WRITE));
         if matches!(session.read_request().await, Ok(true))
             && self.gateway.serve(&mut session, &self.listener, WireFacts::default()).await
                 == Ending::Whole

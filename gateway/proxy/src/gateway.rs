@@ -10,7 +10,7 @@ use gateway_policy::{
     Snapshot, admit,
 };
 use http::header::{self, HeaderValue};
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{HeaderMap, Method, Version};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 
@@ -23,7 +23,7 @@ use crate::h2_head;
 use crate::head::{Arrival, ListenerFacts, WireFacts};
 use crate::metrics::{InFlight, ProxyMetrics};
 use crate::relay;
-use crate::respond::{self, ClientGone, Framing};
+use crate::respond::{self, ClientGone, NEVER_STORED};
 use crate::trace::{TraceContext, request_id};
 use crate::upstream::Upstreams;
 use crate::whoami;
@@ -177,7 +177,11 @@ impl Gateway {
             Ok(Admitted::WhoAmI { principal, paid }) => {
                 let body = whoami::body(principal.key(), &serving.snapshot.rules);
                 known(exchange, principal, paid);
-                who_am_i(session, exchange, body).await
+                let headers = [
+                    (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+                    (header::CACHE_CONTROL, NEVER_STORED),
+                ];
+                Ok(respond::page(session, exchange, &headers, Bytes::from(body)).await?)
             }
             Err(denial) => Err(refused(exchange, denial)),
         }
@@ -211,25 +215,6 @@ fn refused(exchange: &mut Exchange, denial: Denial) -> Failure {
     Failure::told(problem, Fault::Client)
 }
 
-async fn who_am_i(
-    session: &mut ServerSession,
-    exchange: &mut Exchange,
-    body: Vec<u8>,
-) -> Result<(), Failure> {
-    let version = session.req_header().version;
-    exchange.status = 200;
-    let framing = Framing::Length(body.len() as u64);
-    let mut head = respond::head_for(exchange, version, StatusCode::OK, framing)
-        .ok_or_else(|| Failure::told(Problem::new(ProblemCode::InternalError), Fault::Gateway))?;
-    for (name, value) in
-        [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "private, no-store")]
-    {
-        head.append_header(name, HeaderValue::from_static(value))
-            .map_err(|_| Failure::ClientGone)?;
-    }
-    respond::own(session, exchange, head, Bytes::from(body)).await.map_err(|_| Failure::ClientGone)
-}
-
 /// The document of the public reference that is asked for, if it is one.
 fn reference(serving: &Serving, arrival: &Arrival<'_>) -> Option<Page> {
     let path = arrival.target.split(|byte| *byte == b'?').next()?;
@@ -246,20 +231,13 @@ async fn published(
         problem.allow = Some("GET, HEAD".into());
         return Err(Failure::told(problem, Fault::Client));
     }
-    exchange.status = 200;
-    let framing = Framing::Length(page.body.len() as u64);
-    let version = session.req_header().version;
-    let mut head = respond::head_for(exchange, version, StatusCode::OK, framing)
-        .ok_or_else(|| Failure::told(Problem::new(ProblemCode::InternalError), Fault::Gateway))?;
-    for (name, value) in [
+    let headers = [
         (header::CONTENT_TYPE, page.content_type),
         (header::CACHE_CONTROL, "no-cache"),
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
-    ] {
-        head.append_header(name, HeaderValue::from_static(value))
-            .map_err(|_| Failure::ClientGone)?;
-    }
-    respond::own(session, exchange, head, page.body).await.map_err(|_| Failure::ClientGone)
+    ]
+    .map(|(name, value)| (name, HeaderValue::from_static(value)));
+    Ok(respond::page(session, exchange, &headers, page.body).await?)
 }
 
 /// Tells, cuts or leaves.

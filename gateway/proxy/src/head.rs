@@ -16,6 +16,19 @@ use crate::client_address::{client_address, forwarded_for};
 use crate::exchange::Exchange;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_COLONNADE_KEY_ID: HeaderName = HeaderName::from_static("x-colonnade-key-id");
+const X_COLONNADE_ACCOUNT: HeaderName = HeaderName::from_static("x-colonnade-account");
+const X_COLONNADE_DATA_SCOPE: HeaderName = HeaderName::from_static("x-colonnade-data-scope");
+const X_COLONNADE_SCOPES: HeaderName = HeaderName::from_static("x-colonnade-scopes");
+const X_COLONNADE_TEAM: HeaderName = HeaderName::from_static("x-colonnade-team");
+const X_COLONNADE_USER: HeaderName = HeaderName::from_static("x-colonnade-user");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// What a request that goes up usually has.
+const HEADERS_UP: usize = 24;
 
 /// What a listener knows that a request does not say.
 #[derive(Debug, Clone, Default)]
@@ -110,32 +123,39 @@ pub(crate) struct Outbound<'a> {
 
 impl Outbound<'_> {
     /// Builds the head for a server whose `Host` is `host`.
-    pub(crate) fn build(&self, host: &str) -> Result<Box<RequestHeader>, UnwritableHead> {
-        let method = method_up(self.arrival, self.admission).as_str();
-        let mut up = RequestHeader::build_no_case(method, self.arrival.target, Some(24))
-            .map_err(|_| UnwritableHead)?;
-        up.set_version(Version::HTTP_11);
-        let mut set = |name: HeaderName, value: &[u8]| -> Result<(), UnwritableHead> {
-            let value = HeaderValue::from_bytes(value).map_err(|_| UnwritableHead)?;
-            up.append_header(name, value).map(|_| ()).map_err(|_| UnwritableHead)
-        };
-        set(header::HOST, host.as_bytes())?;
+    ///
+    /// # Errors
+    /// [`UnwritableHead`]; the text of `host` included, which is `None` where no header can carry it.
+    pub(crate) fn build(
+        &self,
+        host: Option<&HeaderValue>,
+    ) -> Result<Box<RequestHeader>, UnwritableHead> {
+        let (mut parts, ()) = http::Request::new(()).into_parts();
+        parts.method = method_up(self.arrival, self.admission).clone();
+        parts.version = Version::HTTP_11;
+        parts.headers = self.headers(host.ok_or(UnwritableHead)?.clone())?;
+        let mut up = RequestHeader::from(parts);
+        up.set_raw_path(self.arrival.target).map_err(|_| UnwritableHead)?;
+        Ok(Box::new(up))
+    }
+
+    /// In a plain map: Pingora's own heads look every name up for the letter case to write it in.
+    fn headers(&self, host: HeaderValue) -> Result<HeaderMap, UnwritableHead> {
+        let mut headers = HeaderMap::with_capacity(HEADERS_UP);
+        headers.append(header::HOST, host);
         if let Some(length) = self.body_bytes {
-            set(header::CONTENT_LENGTH, length.to_string().as_bytes())?;
+            headers.append(header::CONTENT_LENGTH, length.into());
         }
         for (name, value) in self.forwarded() {
-            set(name.clone(), value.as_bytes())?;
+            headers.append(name, value.clone());
         }
-        for (name, value) in self.identity() {
-            set(HeaderName::from_static(name), value.as_bytes())?;
-        }
-        if let (Some(name), Some(team)) = (self.team_header, self.admission.grant().team()) {
-            set(name.clone(), team.as_str().as_bytes())?;
-        }
-        for (name, value) in self.hops() {
-            set(HeaderName::from_static(name), value.as_bytes())?;
-        }
-        Ok(Box::new(up))
+        let mut set = |name: HeaderName, text: &str| -> Result<(), UnwritableHead> {
+            headers.append(name, HeaderValue::from_str(text).map_err(|_| UnwritableHead)?);
+            Ok(())
+        };
+        self.identity(&mut set)?;
+        self.hops(&mut set)?;
+        Ok(headers)
     }
 
     /// The client's headers that go on.
@@ -158,45 +178,44 @@ impl Outbound<'_> {
             })
     }
 
-    fn identity(&self) -> Vec<(&'static str, &str)> {
+    /// Who asks, in our words.
+    fn identity(&self, set: &mut impl SetText) -> Result<(), UnwritableHead> {
         let grant = self.admission.grant();
         let key = grant.principal().key();
-        let mut headers = vec![
-            ("x-colonnade-key-id", key.id.as_str()),
-            ("x-colonnade-account", key.account.id.as_str()),
-            ("x-colonnade-data-scope", key.data_scope.as_str()),
-            ("x-colonnade-scopes", &key.scopes_text),
-            ("x-request-id", &self.exchange.request_id),
-            ("traceparent", self.exchange.trace.header()),
-        ];
-        headers.extend(grant.team().map(|team| ("x-colonnade-team", team.as_str())));
-        headers.extend(key.user.as_ref().map(|user| ("x-colonnade-user", user.id.as_str())));
-        headers
+        set(X_COLONNADE_KEY_ID, key.id.as_str())?;
+        set(X_COLONNADE_ACCOUNT, key.account.id.as_str())?;
+        set(X_COLONNADE_DATA_SCOPE, key.data_scope.as_str())?;
+        set(X_COLONNADE_SCOPES, &key.scopes_text)?;
+        set(X_REQUEST_ID, &self.exchange.request_id)?;
+        set(TRACEPARENT, self.exchange.trace.header())?;
+        if let Some(user) = &key.user {
+            set(X_COLONNADE_USER, user.id.as_str())?;
+        }
+        let Some(team) = grant.team() else { return Ok(()) };
+        set(X_COLONNADE_TEAM, team.as_str())?;
+        self.team_header.map_or(Ok(()), |name| set(name.clone(), team.as_str()))
     }
 
     /// `X-Forwarded-*`: our own words, or a trusted proxy's with ours behind them.
-    fn hops(&self) -> [(&'static str, String); 3] {
+    fn hops(&self, set: &mut impl SetText) -> Result<(), UnwritableHead> {
         let trusted = &self.arrival.listener.trusted_proxies;
-        let claimed =
-            self.arrival.head.headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
-        let peer = self.arrival.peer.ip().to_canonical();
-        let believed = trusted.iter().any(|net| net.contains(&peer));
+        let peer = self.arrival.peer.ip();
+        let believed = trusted.iter().any(|net| net.contains(&peer.to_canonical()));
         let own_proto = if self.arrival.listener.tls { "https" } else { "http" };
-        let own_host = host_of(self.arrival.head);
-        let from_proxy = |name: &str| {
-            let value = self.arrival.head.headers.get(name).filter(|_| believed)?;
-            value.to_str().ok().map(str::to_owned)
+        let from_proxy = |name: &HeaderName| {
+            self.arrival.head.headers.get(name).filter(|_| believed)?.to_str().ok()
         };
-        [
-            ("x-forwarded-for", forwarded_for(self.arrival.peer.ip(), claimed, trusted)),
-            (
-                "x-forwarded-proto",
-                from_proxy("x-forwarded-proto").unwrap_or_else(|| own_proto.to_owned()),
-            ),
-            ("x-forwarded-host", from_proxy("x-forwarded-host").unwrap_or(own_host)),
-        ]
+        let hops = forwarded_for(peer, self.arrival.forwarded_for(), trusted);
+        set(X_FORWARDED_FOR, &hops)?;
+        set(X_FORWARDED_PROTO, from_proxy(&X_FORWARDED_PROTO).unwrap_or(own_proto))?;
+        let own_host = || host_of(self.arrival.head);
+        set(X_FORWARDED_HOST, from_proxy(&X_FORWARDED_HOST).unwrap_or_else(own_host))
     }
 }
+
+/// Adds a header of the gateway's own words.
+trait SetText: FnMut(HeaderName, &str) -> Result<(), UnwritableHead> {}
+impl<F: FnMut(HeaderName, &str) -> Result<(), UnwritableHead>> SetText for F {}
 
 /// The usual headers and a route's own; one that is both goes on once.
 fn each_once<'a>(
@@ -239,12 +258,9 @@ fn may_be_forwarded(name: &HeaderName) -> bool {
         ))
 }
 
-fn host_of(head: &RequestHeader) -> String {
+fn host_of(head: &RequestHeader) -> &str {
     let named = head.headers.get(header::HOST).and_then(|value| value.to_str().ok());
-    named
-        .or_else(|| head.uri.authority().map(|authority| authority.as_str()))
-        .unwrap_or("")
-        .to_owned()
+    named.or_else(|| head.uri.authority().map(|authority| authority.as_str())).unwrap_or("")
 }
 
 /// Upstream headers that come back on every answer.

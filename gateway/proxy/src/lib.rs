@@ -9,6 +9,7 @@
 
 mod access_log;
 mod account;
+mod answer;
 mod carry;
 mod chunked;
 mod client_address;
@@ -40,5 +41,5 @@ pub use gateway::{Gateway, GatewayParts, Serving};
 pub use listen::{Bound, ListenError, ListenerSpec, TlsFiles, bind, serve};
 pub use metrics::ProxyMetrics;
 pub use upstream::{
-    Balance, RESOLVE_EVERY, ServerSpec, Timeouts, UpstreamSpec, UpstreamTls, Upstreams,
+    Balance, RESOLVE_EVERY, Retries, ServerSpec, Timeouts, UpstreamSpec, UpstreamTls, Upstreams,
 };

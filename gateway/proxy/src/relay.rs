@@ -5,6 +5,7 @@
 //!
 //! Nothing of an upstream's error text, reason phrase, 1xx or trailer is passed on or logged.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::exchange::{Exchange, Failure, Fault};
 use crate::head::Arrival;
 use crate::reach::reach;
 use crate::respond::ClientGone;
-use crate::upstream::Upstream;
+use crate::upstream::{Permit, Upstream};
 
 impl From<ClientGone> for Failure {
     fn from(_: ClientGone) -> Failure {
@@ -58,9 +59,14 @@ pub(crate) async fn relay(
         .ok_or_else(|| told(ProblemCode::InternalError, Fault::Gateway))?;
     exchange.upstream = Some(upstream.name().into());
     let overloaded = || Problem::new(ProblemCode::Overloaded).retry_after_s(1);
-    let _permit = upstream.enter().ok_or_else(|| Failure::told(overloaded(), Fault::Gateway))?;
+    let permit = upstream.enter().ok_or_else(|| Failure::told(overloaded(), Fault::Gateway))?;
     let total = upstream.timeouts().total;
-    match timeout(total, exchanged(way, session, exchange, upstream, body)).await {
+    let result = {
+        // Pinned where it is made: it is large, and every owner in between would move it once more.
+        let exchanged = pin!(exchanged(way, session, exchange, upstream, permit, body));
+        timeout(total, exchanged).await
+    };
+    match result {
         Ok(result) => result,
         Err(_) if session.response_written().is_some() => Err(Failure::Cut(Fault::Upstream)),
         Err(_) => Err(told(ProblemCode::UpstreamTimeout, Fault::Upstream)),
@@ -122,17 +128,17 @@ async fn exchanged(
     session: &mut ServerSession,
     exchange: &mut Exchange,
     upstream: &Arc<Upstream>,
+    permit: Permit,
     body: Option<Bytes>,
 ) -> Result<(), Failure> {
-    let mut answer = reach(way, exchange, upstream, body).await?;
+    let mut answer = reach(way, exchange, upstream, permit, body).await?;
     let result = carry(way, session, exchange, &mut answer).await;
     match &result {
-        Ok(()) => answer.release().await,
         // An error told in our words: its own are read away while the client reads ours.
         Err(Failure::Told(..)) if answer.is_error() => {
-            tokio::spawn(answer.release_drained());
+            tokio::spawn(answer.give_back_drained());
         }
-        Err(_) => answer.close().await,
+        _ => answer.close().await,
     }
     result
 }

@@ -3,13 +3,26 @@
 use bytes::Bytes;
 use gateway_policy::{ErrorStyle, Paid, Problem, UnixMs};
 use http::header::{self, HeaderName, HeaderValue};
-use http::{Method, StatusCode, Version};
+use http::{HeaderMap, Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use std::fmt::Write;
 
 use crate::clock::http_date;
 use crate::exchange::Exchange;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const X_RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const X_RATELIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
+/// For answers that are one caller's own.
+pub(crate) const NEVER_STORED: HeaderValue = HeaderValue::from_static("private, no-store");
+
+/// What an answer usually has, with room for what Pingora adds.
+const HEADERS: usize = 24;
 
 /// How a body will be framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,65 +39,95 @@ pub(crate) enum Framing {
 #[error("the client is gone")]
 pub(crate) struct ClientGone;
 
-/// A head with what every answer carries: request id, limits, `nosniff`, framing.
-pub(crate) fn head_for(
-    exchange: &Exchange,
+/// A head in the making: what every answer carries, and what its kind adds.
+///
+/// Collected in a plain map: Pingora's own heads look every name up for the letter case to write it
+/// in, and keep a second map of that.
+#[derive(Debug)]
+pub(crate) struct Draft {
     version: Version,
     status: StatusCode,
-    framing: Framing,
-) -> Option<ResponseHeader> {
-    let mut head = ResponseHeader::build_no_case(status, Some(16)).ok()?;
-    head.set_version(version);
-    let id = HeaderValue::from_str(&exchange.request_id).ok()?;
-    head.append_header(HeaderName::from_static("x-request-id"), id).ok()?;
-    head.append_header(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")).ok()?;
-    if let Some(paid) = &exchange.paid {
-        limits(&mut head, paid)?;
-    }
-    match framing {
-        Framing::Length(bytes) => {
-            head.append_header(header::CONTENT_LENGTH, HeaderValue::from(bytes)).ok()?;
-        }
-        Framing::Unknown if version == Version::HTTP_11 => {
-            head.append_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))
-                .ok()?;
-        }
-        Framing::Unknown | Framing::None => {}
-    }
-    Some(head)
+    headers: HeaderMap,
 }
 
-/// The X- trio of the shown limit, and the IETF pair of all (draft-ietf-httpapi-ratelimit-headers).
-fn limits(head: &mut ResponseHeader, paid: &Paid) -> Option<()> {
-    let states = paid.allowance.states();
-    let shown = states.get(paid.quotas.shown())?;
-    let trio = [
-        ("x-ratelimit-limit", u64::from(shown.limit)),
-        ("x-ratelimit-remaining", u64::from(shown.remaining)),
-        ("x-ratelimit-reset", shown.reset_at_s),
-    ];
-    for (name, value) in trio {
-        head.append_header(HeaderName::from_static(name), HeaderValue::from(value)).ok()?;
+impl Draft {
+    /// With request id, limits and `nosniff`.
+    pub(crate) fn new(exchange: &Exchange, version: Version, status: StatusCode) -> Draft {
+        let mut draft = Draft { version, status, headers: HeaderMap::with_capacity(HEADERS) };
+        draft.set_text(X_REQUEST_ID, &exchange.request_id);
+        draft.set(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(paid) = &exchange.paid {
+            draft.limits(paid);
+        }
+        draft
     }
-    let (mut policy, mut state) = (String::with_capacity(48), String::with_capacity(48));
-    for (quota, now) in paid.quotas.iter().zip(states) {
-        let comma = if policy.is_empty() { "" } else { ", " };
-        let window_s = quota.window_ms.div_ceil(1_000);
-        write!(policy, "{comma}\"{}\";q={};w={window_s}", quota.name, quota.requests).ok()?;
-        write!(state, "{comma}\"{}\";r={};t={}", quota.name, now.remaining, now.resets_in_s)
-            .ok()?;
+
+    /// Adds a header; one of the same name stays.
+    pub(crate) fn set(&mut self, name: HeaderName, value: HeaderValue) {
+        self.headers.append(name, value);
     }
-    head.append_header(
-        HeaderName::from_static("ratelimit-policy"),
-        HeaderValue::from_str(&policy).ok()?,
-    )
-    .ok()?;
-    head.append_header(HeaderName::from_static("ratelimit"), HeaderValue::from_str(&state).ok()?)
-        .ok()?;
-    Some(())
+
+    /// The same for words of our own making, which stay away where no header can carry them.
+    fn set_text(&mut self, name: HeaderName, text: &str) {
+        if let Ok(value) = HeaderValue::from_str(text) {
+            self.set(name, value);
+        }
+    }
+
+    /// Sends it. The status goes into the exchange's record.
+    pub(crate) async fn send(
+        self,
+        session: &mut ServerSession,
+        exchange: &mut Exchange,
+        framing: Framing,
+    ) -> Result<(), ClientGone> {
+        exchange.status = self.status.as_u16();
+        let head = Box::new(self.framed(framing));
+        session.write_response_header(head).await.map_err(|_| ClientGone)
+    }
+
+    fn framed(mut self, framing: Framing) -> ResponseHeader {
+        match framing {
+            Framing::Length(bytes) => self.set(header::CONTENT_LENGTH, bytes.into()),
+            Framing::Unknown if self.version == Version::HTTP_11 => {
+                self.set(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
+            Framing::Unknown | Framing::None => {}
+        }
+        let (mut parts, ()) = http::Response::new(()).into_parts();
+        parts.version = self.version;
+        parts.status = self.status;
+        parts.headers = self.headers;
+        ResponseHeader::from(parts)
+    }
+
+    /// The X- trio of the shown limit, and the IETF pair of all
+    /// (draft-ietf-httpapi-ratelimit-headers).
+    fn limits(&mut self, paid: &Paid) {
+        let states = paid.allowance.states();
+        if let Some(shown) = states.get(paid.quotas.shown()) {
+            self.set(X_RATELIMIT_LIMIT, shown.limit.into());
+            self.set(X_RATELIMIT_REMAINING, shown.remaining.into());
+            self.set(X_RATELIMIT_RESET, shown.reset_at_s.into());
+        }
+        let (mut policy, mut state) = (String::with_capacity(48), String::with_capacity(48));
+        for (quota, now) in paid.quotas.iter().zip(states) {
+            let comma = if policy.is_empty() { "" } else { ", " };
+            let window_s = quota.window_ms.div_ceil(1_000);
+            // Writing into a String cannot fail.
+            let _ = write!(policy, "{comma}\"{}\";q={};w={window_s}", quota.name, quota.requests);
+            let _ = write!(
+                state,
+                "{comma}\"{}\";r={};t={}",
+                quota.name, now.remaining, now.resets_in_s
+            );
+        }
+        self.set_text(RATELIMIT_POLICY, &policy);
+        self.set_text(RATELIMIT, &state);
+    }
 }
 
-/// Answers with a problem. The status and code go into the exchange's record.
+/// Answers with a problem. Its code goes into the exchange's record.
 pub(crate) async fn problem(
     session: &mut ServerSession,
     exchange: &mut Exchange,
@@ -92,68 +135,52 @@ pub(crate) async fn problem(
 ) -> Result<(), ClientGone> {
     let style = exchange.serving.snapshot.rules.errors;
     exchange.code = Some(problem.code.as_str());
-    exchange.status = problem.status;
     let body = problem.render(style, &exchange.request_id);
-    let head = problem_head(
-        exchange,
-        session.req_header().version,
-        problem,
-        body.content_type,
-        body.body.len(),
-    );
     if problem.close {
         session.set_keepalive(None);
     }
-    let head = head.ok_or(ClientGone)?;
-    own(session, exchange, head, Bytes::from(body.body)).await
-}
-
-fn problem_head(
-    exchange: &Exchange,
-    version: Version,
-    problem: &Problem,
-    content_type: &'static str,
-    length: usize,
-) -> Option<ResponseHeader> {
-    let status = StatusCode::from_u16(problem.status).ok()?;
-    let mut head = head_for(exchange, version, status, Framing::Length(length as u64))?;
-    let mut set = |name: HeaderName, value: &str| -> Option<()> {
-        head.append_header(name, HeaderValue::from_str(value).ok()?).ok().map(|_| ())
-    };
-    set(header::CONTENT_TYPE, content_type)?;
-    set(header::CACHE_CONTROL, "private, no-store")?;
+    let status = StatusCode::from_u16(problem.status).map_err(|_| ClientGone)?;
+    let mut draft = Draft::new(exchange, session.req_header().version, status);
+    draft.set(header::CONTENT_TYPE, HeaderValue::from_static(body.content_type));
+    draft.set(header::CACHE_CONTROL, NEVER_STORED);
     if let Some(challenge) = problem.challenge() {
-        set(header::WWW_AUTHENTICATE, challenge)?;
+        draft.set_text(header::WWW_AUTHENTICATE, challenge);
     }
     if let Some(seconds) = problem.retry_after_s {
-        set(header::RETRY_AFTER, &seconds.to_string())?;
+        draft.set(header::RETRY_AFTER, seconds.into());
     }
     if let Some(allow) = &problem.allow {
-        set(header::ALLOW, allow)?;
+        draft.set_text(header::ALLOW, allow);
     }
-    Some(head)
+    own(session, exchange, draft, Bytes::from(body.body)).await
+}
+
+/// Answers 200 with a body of the gateway's own.
+pub(crate) async fn page(
+    session: &mut ServerSession,
+    exchange: &mut Exchange,
+    headers: &[(HeaderName, HeaderValue)],
+    body: Bytes,
+) -> Result<(), ClientGone> {
+    let mut draft = Draft::new(exchange, session.req_header().version, StatusCode::OK);
+    for (name, value) in headers {
+        draft.set(name.clone(), value.clone());
+    }
+    own(session, exchange, draft, body).await
 }
 
 /// Sends one of the gateway's own answers whole.
-pub(crate) async fn own(
+async fn own(
     session: &mut ServerSession,
-    exchange: &Exchange,
-    mut head: ResponseHeader,
+    exchange: &mut Exchange,
+    mut draft: Draft,
     body: Bytes,
 ) -> Result<(), ClientGone> {
-    let date = HeaderValue::from_str(&http_date(exchange.began_at)).map_err(|_| ClientGone)?;
-    head.append_header(header::DATE, date).map_err(|_| ClientGone)?;
+    draft.set_text(header::DATE, &http_date(exchange.began_at));
     let bodiless = session.req_header().method == Method::HEAD;
-    write_head(session, head).await?;
+    draft.send(session, exchange, Framing::Length(body.len() as u64)).await?;
     let body = if bodiless { Bytes::new() } else { body };
     write_body(session, body, true).await
-}
-
-pub(crate) async fn write_head(
-    session: &mut ServerSession,
-    head: ResponseHeader,
-) -> Result<(), ClientGone> {
-    session.write_response_header(Box::new(head)).await.map_err(|_| ClientGone)
 }
 
 pub(crate) async fn write_body(

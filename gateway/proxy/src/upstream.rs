@@ -7,14 +7,18 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use gateway_policy::UpstreamId;
+use http::HeaderValue;
 use parking_lot::RwLock;
 use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
+use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
+
+use crate::watched::watched;
 
 /// How often the names of servers are looked up again.
 pub const RESOLVE_EVERY: Duration = Duration::from_secs(10);
@@ -22,6 +26,14 @@ pub const RESOLVE_EVERY: Duration = Duration::from_secs(10);
 /// How long a pooled connection may idle. Below what servers commonly keep (nginx: 75 s, Node: 5 s
 /// closes on us and is retried).
 const POOL_IDLE: Duration = Duration::from_secs(55);
+
+/// Repeats that a budget can save up, and begins with.
+const REPEATS_SAVED_MAX: u32 = 10;
+/// What one repeat costs; a request brings in the budget's percentage.
+const REPEAT_COST: u32 = 100;
+
+/// The pool that nothing is ever put into, so that a connection taken from it is new.
+const NEVER_POOLED: u64 = 1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Balance {
@@ -46,6 +58,15 @@ pub struct Timeouts {
     pub total: Duration,
 }
 
+/// When a request may go up a second time; see `reach.rs` for which may at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retries {
+    /// Off, and every request goes up once.
+    pub enabled: bool,
+    /// Most repeats, in percent of the requests.
+    pub budget_percent: u32,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamTls {
     /// Never empty: Pingora would not verify the certificate then.
@@ -60,6 +81,7 @@ pub struct UpstreamSpec {
     pub servers: Vec<ServerSpec>,
     pub balance: Balance,
     pub timeouts: Timeouts,
+    pub retries: Retries,
     pub connections_max: usize,
     pub host: Option<String>,
     pub tls: Option<UpstreamTls>,
@@ -92,7 +114,9 @@ impl Upstreams {
 
     /// Looks all names up again. Blocks.
     pub fn resolve(&self) {
-        self.table.iter().flat_map(|upstream| &upstream.servers).for_each(Server::resolve);
+        for upstream in &self.table {
+            upstream.servers.iter().for_each(|server| server.resolve(&upstream.spec));
+        }
     }
 }
 
@@ -105,7 +129,37 @@ pub(crate) struct Upstream {
     rotation: Vec<usize>,
     turn: AtomicUsize,
     in_flight: AtomicUsize,
+    budget: Budget,
     pool: Pool,
+}
+
+/// What repeats may be paid from: every request brings in a little, so a sick upstream gets a few
+/// percent more than it was asked for, not double.
+#[derive(Debug)]
+struct Budget {
+    percent: u32,
+    saved: AtomicU32,
+}
+
+impl Budget {
+    const SAVED_MAX: u32 = REPEATS_SAVED_MAX * REPEAT_COST;
+
+    fn new(retries: Retries) -> Budget {
+        let percent = if retries.enabled { retries.budget_percent } else { 0 };
+        // Of no percent there is nothing to begin with either.
+        Budget { percent, saved: AtomicU32::new(if percent == 0 { 0 } else { Budget::SAVED_MAX }) }
+    }
+
+    fn earn(&self) {
+        if self.saved.load(Ordering::Relaxed) < Budget::SAVED_MAX {
+            self.saved.fetch_add(self.percent, Ordering::Relaxed);
+        }
+    }
+
+    fn spend(&self) -> bool {
+        let paid = |saved: u32| saved.checked_sub(REPEAT_COST);
+        self.saved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, paid).is_ok()
+    }
 }
 
 /// The upstream's own connections, idle ones kept: one upstream's load cannot push out another's.
@@ -155,41 +209,58 @@ fn authorities(spec: &UpstreamSpec) -> Option<String> {
 #[derive(Debug)]
 struct Server {
     address: String,
-    host: String,
+    /// The `Host` to send; `None` when no header can carry it.
+    host: Option<HeaderValue>,
     weight: u32,
-    resolved: RwLock<Option<SocketAddr>>,
+    /// Where it is and how to connect there, with every timeout set. `None` until its name resolves.
+    peer: RwLock<Option<Arc<HttpPeer>>>,
     in_flight: AtomicUsize,
 }
 
 impl Server {
-    fn new(spec: &ServerSpec) -> Server {
+    fn new(server: &ServerSpec, spec: &UpstreamSpec) -> Server {
+        let host = spec.host.as_deref().unwrap_or(&server.address);
         let server = Server {
-            address: spec.address.clone(),
-            host: spec.address.clone(),
-            weight: spec.weight.max(1),
-            resolved: RwLock::new(None),
+            address: server.address.clone(),
+            host: HeaderValue::from_str(host).ok(),
+            weight: server.weight.max(1),
+            peer: RwLock::new(None),
             in_flight: AtomicUsize::new(0),
         };
-        server.resolve();
+        server.resolve(spec);
         server
     }
 
-    fn resolve(&self) {
+    fn resolve(&self, spec: &UpstreamSpec) {
         // A name that stops resolving keeps its last address: the server may well be there.
         if let Some(found) = self.address.to_socket_addrs().ok().and_then(|mut all| all.next()) {
-            *self.resolved.write() = Some(found);
+            *self.peer.write() = Some(Arc::new(peer(found, spec)));
         }
     }
 }
 
+/// The peer to connect to, with every timeout set: Pingora's own defaults are none.
+fn peer(address: SocketAddr, spec: &UpstreamSpec) -> HttpPeer {
+    let sni = spec.tls.as_ref().map(|tls| tls.sni.clone()).unwrap_or_default();
+    let mut peer = HttpPeer::new(address, spec.tls.is_some(), sni);
+    peer.options.connection_timeout = Some(spec.timeouts.connect);
+    peer.options.total_connection_timeout = Some(spec.timeouts.connect);
+    peer.options.read_timeout = Some(spec.timeouts.first_byte);
+    peer.options.write_timeout = Some(spec.timeouts.idle);
+    peer.options.idle_timeout = Some(POOL_IDLE);
+    peer
+}
+
 impl Upstream {
     fn new(spec: UpstreamSpec) -> Upstream {
-        let servers: Vec<Server> = spec.servers.iter().map(Server::new).collect();
+        let servers: Vec<Server> =
+            spec.servers.iter().map(|server| Server::new(server, &spec)).collect();
         Upstream {
             rotation: rotation(&servers.iter().map(|server| server.weight).collect::<Vec<_>>()),
             servers,
             turn: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
+            budget: Budget::new(spec.retries),
             pool: Pool::new(&spec),
             spec,
         }
@@ -199,17 +270,13 @@ impl Upstream {
         &self.spec.name
     }
 
-    pub(crate) fn connector(&self) -> &Connector {
-        &self.pool.0
-    }
-
     pub(crate) fn timeouts(&self) -> Timeouts {
         self.spec.timeouts
     }
 
-    /// Most servers worth trying for one request.
-    pub(crate) fn servers(&self) -> usize {
-        self.servers.len()
+    /// Takes one repeat out of the budget; `false` when there is none left.
+    pub(crate) fn may_repeat(&self) -> bool {
+        self.budget.spend()
     }
 
     /// Takes one of the upstream's places, given back when the permit goes.
@@ -217,14 +284,15 @@ impl Upstream {
         let taken = self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
             (count < self.spec.connections_max).then_some(count + 1)
         });
-        taken.ok().map(|_| Permit { upstream: Arc::clone(self) })
+        taken.ok()?;
+        self.budget.earn();
+        Some(Permit { upstream: Arc::clone(self) })
     }
 
     /// The next server by the balance rule, passing over `tried`.
     pub(crate) fn pick(self: &Arc<Self>, tried: &[usize]) -> Option<Picked> {
-        let open = |index: &usize| {
-            !tried.contains(index) && self.servers[*index].resolved.read().is_some()
-        };
+        let open =
+            |index: &usize| !tried.contains(index) && self.servers[*index].peer.read().is_some();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let index = match self.spec.balance {
             Balance::LeastConnections => (0..self.servers.len()).filter(open).min_by_key(|index| {
@@ -234,9 +302,9 @@ impl Upstream {
             Balance::RoundRobin => self.from(turn).find(open),
             Balance::Random => self.from(scattered(turn)).find(open),
         }?;
-        let address = (*self.servers[index].resolved.read())?;
+        let peer = self.servers[index].peer.read().clone()?;
         self.servers[index].in_flight.fetch_add(1, Ordering::Relaxed);
-        Some(Picked { upstream: Arc::clone(self), index, address })
+        Some(Picked { upstream: Arc::clone(self), index, peer })
     }
 
     fn from(&self, turn: usize) -> impl Iterator<Item = usize> + '_ {
@@ -262,30 +330,37 @@ impl Drop for Permit {
 pub(crate) struct Picked {
     upstream: Arc<Upstream>,
     pub(crate) index: usize,
-    address: SocketAddr,
+    peer: Arc<HttpPeer>,
 }
 
 impl Picked {
-    pub(crate) fn connector(&self) -> &Connector {
-        self.upstream.connector()
-    }
-
     /// The `Host` to send.
-    pub(crate) fn host(&self) -> &str {
-        self.upstream.spec.host.as_deref().unwrap_or(&self.upstream.servers[self.index].host)
+    pub(crate) fn host(&self) -> Option<&HeaderValue> {
+        self.upstream.servers[self.index].host.as_ref()
     }
 
-    /// The peer to connect to, with every timeout set: Pingora's own defaults are none.
-    pub(crate) fn peer(&self) -> HttpPeer {
-        let spec = &self.upstream.spec;
-        let sni = spec.tls.as_ref().map(|tls| tls.sni.clone()).unwrap_or_default();
-        let mut peer = HttpPeer::new(self.address, spec.tls.is_some(), sni);
-        peer.options.connection_timeout = Some(spec.timeouts.connect);
-        peer.options.total_connection_timeout = Some(spec.timeouts.connect);
-        peer.options.read_timeout = Some(spec.timeouts.first_byte);
-        peer.options.write_timeout = Some(spec.timeouts.idle);
-        peer.options.idle_timeout = Some(POOL_IDLE);
-        peer
+    /// A watched connection, kept or new; the flag tells a kept one.
+    pub(crate) async fn connect(&self) -> pingora::Result<(HttpSession, bool)> {
+        let (session, kept) = self.connector().get_http_session(&*self.peer).await?;
+        Ok((watched(session, &self.peer), kept))
+    }
+
+    /// A new watched connection, whatever the pool holds.
+    pub(crate) async fn connect_anew(&self) -> pingora::Result<HttpSession> {
+        let mut peer = HttpPeer::clone(&self.peer);
+        peer.group_key = NEVER_POOLED;
+        let (session, _) = self.connector().get_http_session(&peer).await?;
+        Ok(watched(session, &self.peer))
+    }
+
+    /// Keeps a connection for the next request; Pingora closes it unless its answer ended cleanly.
+    pub(crate) async fn release(&self, session: HttpSession) {
+        let idle = self.peer.options.idle_timeout;
+        self.connector().release_http_session(session, &*self.peer, idle).await;
+    }
+
+    fn connector(&self) -> &Connector {
+        &self.upstream.pool.0
     }
 }
 
@@ -341,10 +416,24 @@ mod tests {
             servers,
             balance,
             timeouts: Timeouts { connect: second, first_byte: second, idle: second, total: second },
+            retries: Retries { enabled: true, budget_percent: 10 },
             connections_max,
             host: None,
             tls: None,
         }))
+    }
+
+    #[test]
+    fn repeats_are_a_share_of_the_requests() {
+        for (enabled, budget_percent, at_first, after_a_hundred) in
+            [(true, 10, 10, 10), (true, 5, 10, 5), (true, 0, 0, 0), (false, 10, 0, 0)]
+        {
+            let budget = Budget::new(Retries { enabled, budget_percent });
+            let spent = || (0..1_000).take_while(|_| budget.spend()).count();
+            assert_eq!(spent(), at_first, "{enabled} {budget_percent}");
+            (0..100).for_each(|_| budget.earn());
+            assert_eq!(spent(), after_a_hundred, "{enabled} {budget_percent}");
+        }
     }
 
     #[test]

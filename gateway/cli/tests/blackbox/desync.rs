@@ -116,6 +116,25 @@ Content-Length: 29
     }
 }
 
+/// The same where it comes while the connection waits for its next request.
+#[test]
+fn what_an_upstream_adds_later_is_not_the_next_answer() {
+    let upstream = Upstream::answering(200, CONTACTS);
+    let (gateway, key) = serving(&upstream);
+    let poison = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 29\r\n\r\n{\"data\":[{\"id\":\"poisonous\"}]}";
+    for _ in 0..5 {
+        let (answered, written) = (Gate::new(), Gate::new());
+        upstream.now_replies(Reply::json(CONTACTS).wait(&answered).more(poison).wait(&written));
+        assert_eq!(gateway.get("/api/contacts").bearer(&key).send().status, 200);
+        upstream.now_replies(Reply::json(CONTACTS));
+        answered.open();
+        written.await_reached(1);
+        let next = gateway.get("/api/contacts").bearer(&key).send();
+        assert!(next.status == 200 && !next.text().contains("poisonous"), "{}", next.text());
+        written.open();
+    }
+}
+
 /// The answer to HEAD has no body, whatever the upstream sends with it.
 #[test]
 fn a_body_after_head_is_not_the_next_answer() {

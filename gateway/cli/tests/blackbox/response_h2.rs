@@ -19,6 +19,9 @@ const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 
+/// The widest window of a stream.
+const WIDEST: u32 = 0x7fff_ffff;
+
 const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -46,19 +49,32 @@ pub(crate) struct Http2 {
 
 impl Http2 {
     pub(crate) fn open(address: SocketAddr) -> Http2 {
+        Http2::with_window(address, WIDEST)
+    }
+
+    /// Lets no byte of a body come until [`Http2::widen`].
+    pub(crate) fn without_window(address: SocketAddr) -> Http2 {
+        Http2::with_window(address, 0)
+    }
+
+    fn with_window(address: SocketAddr, window: u32) -> Http2 {
         let socket = TcpStream::connect_timeout(&address, DEADLINE).unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
-        Http2::over(socket)
+        Http2::over_with_window(socket, window)
     }
 
     pub(crate) fn over(socket: impl Wire + 'static) -> Http2 {
+        Http2::over_with_window(socket, WIDEST)
+    }
+
+    fn over_with_window(socket: impl Wire + 'static, window: u32) -> Http2 {
         let mut client = Http2 { socket: Box::new(socket), streams: HashMap::new(), next: 1 };
         // In pieces: a preface is one however it arrives.
         for piece in PREFACE.chunks(7) {
             client.socket.write_all(piece).unwrap();
         }
-        // SETTINGS_INITIAL_WINDOW_SIZE at its most, and as much for the connection.
-        client.write(SETTINGS, 0, 0, &[&[0, 4], &0x7fff_ffff_u32.to_be_bytes()[..]].concat());
+        // SETTINGS_INITIAL_WINDOW_SIZE, and as much as there is for the connection.
+        client.write(SETTINGS, 0, 0, &[&[0, 4], &window.to_be_bytes()[..]].concat());
         client.write(WINDOW_UPDATE, 0, 0, &0x7fff_0000_u32.to_be_bytes());
         client
     }
@@ -90,6 +106,18 @@ impl Http2 {
         self.next += 2;
         self.write(HEADERS, END_HEADERS | END_STREAM, stream, &fields);
         stream
+    }
+
+    /// Gives a stream all the window there is.
+    pub(crate) fn widen(&mut self, stream: u32) {
+        self.write(WINDOW_UPDATE, 0, stream, &WIDEST.to_be_bytes());
+    }
+
+    /// Waits until the head of an answer has come.
+    pub(crate) fn await_head(&mut self, stream: u32) {
+        while !self.streams.contains_key(&stream) {
+            self.frame();
+        }
     }
 
     /// Waits until a stream has brought that many bytes.

@@ -142,8 +142,16 @@ impl Upstream {
 
     /// From the next request on.
     pub(crate) fn now_replies(&self, reply: Reply) {
-        *self.state.script.lock().unwrap_or_else(PoisonError::into_inner) =
-            Arc::new(move |_| reply.clone());
+        self.now_plays(move |_| reply.clone());
+    }
+
+    pub(crate) fn now_plays(&self, script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) {
+        *self.state.script.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(script);
+    }
+
+    /// Connections so far.
+    pub(crate) fn accepted(&self) -> usize {
+        self.state.accepted.load(Ordering::SeqCst)
     }
 
     pub(crate) fn requests(&self) -> Vec<Seen> {

@@ -23,8 +23,9 @@ pub(crate) struct UpstreamSettings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) health: Option<HealthSettings>,
     /// When a request is tried again. Idempotent methods only, and never after a byte was sent on.
-    /// Read and checked, not yet carried out by this version, which tries again only where a server
-    /// did not accept or a pooled connection had died.
+    /// What may be repeated is a request on a kept connection that died before a byte of the answer
+    /// came; it goes up once more, over a new connection. Asking another server because one did not
+    /// accept is no retry: nothing was sent.
     #[serde(default)]
     pub(crate) retries: RetrySettings,
     /// Most connections to this upstream at a time; beyond them requests get 503.
@@ -145,7 +146,8 @@ impl Default for HealthSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RetrySettings {
-    /// Most further tries of one request; 0 switches them off.
+    /// Most further tries of one request; 0 switches them off. More than 1 is as 1: the second try
+    /// takes a new connection, which no further try could better.
     #[schemars(range(min = 0, max = 10))]
     pub(crate) max: u32,
     /// Most retries, in percent of the requests, so that a sick upstream is not drowned.

@@ -1,0 +1,124 @@
+//! How often one request reaches an upstream whose connections die (E13).
+
+use crate::support::answer::refusal;
+use crate::support::{Config, Directory, Gate, Gateway, Key, Reply, Upstream};
+
+const CONTACT: &str = r#"{"data":{"id":"contact_1","name":"Ann"}}"#;
+const TARGET: &str = "/api/contacts/contact_1";
+/// Connections that wait in the pool when the upstream begins to fail.
+const KEPT: usize = 4;
+
+struct Rig {
+    upstream: Upstream,
+    gateway: Gateway,
+    key: Key,
+}
+
+impl Rig {
+    fn with(members: &str) -> Rig {
+        let upstream = Upstream::answering(200, CONTACT);
+        let key = Key::new("k", &["contacts:read", "contacts:write"]);
+        let config =
+            Config::with_upstream(&upstream).upstream_with("leads", upstream.address(), members);
+        let gateway = Gateway::start(&config, &Directory::of([key.clone()]));
+        Rig { upstream, gateway, key }
+    }
+
+    /// Several answers at once, so that as many connections wait for the next request.
+    fn fill_pool(&self) {
+        let gate = Gate::new();
+        self.upstream.now_replies(Reply::json(CONTACT).behind(&gate));
+        std::thread::scope(|scope| {
+            let asking: Vec<_> = (0..KEPT).map(|_| scope.spawn(|| self.ask("GET").0)).collect();
+            gate.await_reached(KEPT);
+            gate.open();
+            for asked in asking {
+                assert_eq!(asked.join().unwrap().0, 200);
+            }
+        });
+        self.upstream.forget();
+    }
+
+    /// What the client was told, and on which connections the request arrived.
+    fn ask(&self, method: &str) -> ((u16, String), Vec<usize>) {
+        let request = self.gateway.request(method, TARGET).bearer(&self.key);
+        let request = if method == "GET" { request } else { request.body("{}") };
+        let answer = request.send();
+        let connections = self.upstream.requests().iter().map(|seen| seen.connection).collect();
+        (answer.verdict(), connections)
+    }
+}
+
+/// A kept connection that dies without a word is excused once, for a method that may be repeated; the
+/// repeat takes a new connection, and its failure is the answer.
+#[test]
+fn a_request_reaches_a_dying_upstream_twice_at_most() {
+    let rig = Rig::with("");
+    for (method, times) in [("GET", 2), ("PUT", 2), ("DELETE", 2), ("PATCH", 1)] {
+        rig.fill_pool();
+        rig.upstream.now_replies(Reply::nothing());
+        let (verdict, connections) = rig.ask(method);
+        assert_eq!(verdict, refusal(502, "upstream_unavailable"), "{method}");
+        assert_eq!(connections.len(), times, "{method}: {connections:?}");
+        if let [first, second] = connections[..] {
+            assert_ne!(first, second, "{method}");
+        }
+    }
+}
+
+/// The client of a repeated request sees nothing of it.
+#[test]
+fn a_connection_that_dies_under_a_request_costs_it_nothing() {
+    let rig = Rig::with("");
+    for method in ["GET", "PUT", "DELETE"] {
+        rig.fill_pool();
+        let kept: Vec<usize> = (0..rig.upstream.accepted()).collect();
+        rig.upstream.now_plays(move |seen| {
+            if kept.contains(&seen.connection) { Reply::nothing() } else { Reply::json(CONTACT) }
+        });
+        let (verdict, connections) = rig.ask(method);
+        assert_eq!((verdict.0, connections.len()), (200, 2), "{method}: {connections:?}");
+    }
+}
+
+/// One byte of an answer, an interim one included, says that the request was taken up: it is not
+/// sent again.
+#[test]
+fn a_request_that_was_begun_to_be_answered_is_not_repeated() {
+    let rig = Rig::with("");
+    for (what, bytes) in [
+        ("one byte", "H"),
+        ("half a head", "HTTP/1.1 200 OK\r\nContent-Type: appl"),
+        ("an interim head", "HTTP/1.1 103 Early Hints\r\n\r\n"),
+        (
+            "half a body",
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 40\r\n\r\n{",
+        ),
+    ] {
+        for method in ["GET", "PUT", "DELETE"] {
+            rig.fill_pool();
+            rig.upstream.now_replies(Reply::raw(bytes).then_close());
+            let (verdict, connections) = rig.ask(method);
+            assert_eq!((verdict.0, connections.len()), (502, 1), "{method}, {what}");
+        }
+    }
+}
+
+/// `retries` can be switched off, and an upstream that keeps failing uses up its budget.
+#[test]
+fn repeats_are_kept_to_what_is_configured() {
+    for members in ["retries: { max: 0 }", "retries: { budget_percent: 0 }"] {
+        let rig = Rig::with(members);
+        rig.fill_pool();
+        rig.upstream.now_replies(Reply::nothing());
+        assert_eq!(rig.ask("GET").1.len(), 1, "{members}");
+    }
+    let rig = Rig::with("retries: { budget_percent: 1 }");
+    let mut repeats = 0;
+    for _ in 0..15 {
+        rig.fill_pool();
+        rig.upstream.now_replies(Reply::nothing());
+        repeats += rig.ask("GET").1.len() - 1;
+    }
+    assert_eq!(repeats, 10, "what is saved up at first, and not one for some sixty requests");
+}

@@ -1,0 +1,144 @@
+//! An upstream's answer under way, and what becomes of its connection.
+//!
+//! The connection and the place it takes are given back the moment the answer's body has ended, not
+//! when the client has read it: a client that stalls costs its own memory, not the upstream's places.
+//! A connection goes back to its pool only when nothing is left on it: not a byte more than its answer.
+//!
+//! Not here: how the answer was got (`reach`), what is done with its bytes (`carry`).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
+use pingora::protocols::http::client::HttpSession;
+
+use crate::clock::{in_time, waited};
+use crate::exchange::Exchange;
+use crate::upstream::{Permit, Picked};
+use crate::watched::FramingFault;
+
+/// What is read of an unwanted answer to keep its connection.
+const DRAIN_BYTES_MAX: usize = 64 << 10;
+const DRAIN_TIME: Duration = Duration::from_millis(200);
+
+/// An upstream's answer whose head has been read.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    /// `None` once it is given back: the body has ended.
+    line: Option<Line>,
+}
+
+/// A connection in use, and its place at the upstream.
+pub(crate) struct Line {
+    pub(crate) session: HttpSession,
+    pub(crate) picked: Picked,
+    pub(crate) permit: Permit,
+    /// Otherwise the upstream still waits for a body, and would take the next request for it.
+    pub(crate) sent_whole: bool,
+    /// Of the answer, as its head and what came with it show it.
+    pub(crate) framing: Result<(), FramingFault>,
+}
+
+/// Why an answer's body stopped coming.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum BodyFault {
+    Broken,
+    Slow,
+}
+
+impl Answer {
+    /// `line` has read the head of `status`, and waits for pieces of the body no longer than `idle`.
+    pub(crate) fn new(status: StatusCode, mut line: Line, idle: Duration) -> Answer {
+        line.session.set_read_timeout(Some(idle));
+        Answer { status, line: Some(line) }
+    }
+
+    /// The upstream's headers; `None` once the body has ended.
+    pub(crate) fn headers(&self) -> Option<&HeaderMap> {
+        Some(&self.line.as_ref()?.session.response_header()?.headers)
+    }
+
+    /// Whether the answer's framing was found wrong before any of its body was read.
+    pub(crate) fn is_misframed(&self) -> bool {
+        self.line.as_ref().is_some_and(|line| line.framing.is_err())
+    }
+
+    /// The next piece of the body, or its end.
+    pub(crate) async fn piece(
+        &mut self,
+        exchange: &mut Exchange,
+    ) -> Result<Option<Bytes>, BodyFault> {
+        let Some(line) = &mut self.line else { return Ok(None) };
+        let (read, spent) = waited(line.session.read_response_body()).await;
+        exchange.upstream_us += spent.as_micros() as u64;
+        let piece = read.map_err(|error| match error.etype() {
+            pingora::ErrorType::ReadTimedout => BodyFault::Slow,
+            _ => BodyFault::Broken,
+        })?;
+        self.give_back_if_ended().await;
+        Ok(piece)
+    }
+
+    /// Gives back connection and place if nothing of the body is to come.
+    pub(crate) async fn give_back_if_ended(&mut self) {
+        if let Some(line) = self.line.take_if(|line| line.session.response_done()) {
+            line.give_back().await;
+        }
+    }
+
+    pub(crate) fn is_error(&self) -> bool {
+        self.status.is_client_error() || self.status.is_server_error()
+    }
+
+    /// Ends an answer that is not wanted any further: its connection is closed unless it was over.
+    pub(crate) async fn close(self) {
+        if let Some(mut line) = self.line {
+            line.session.shutdown().await;
+        }
+    }
+
+    /// Reads away the little that an error's body has left, to keep its connection.
+    pub(crate) async fn give_back_drained(self) {
+        let Some(mut line) = self.line else { return };
+        let drain = async {
+            let mut seen = 0;
+            while let Ok(Some(piece)) = line.session.read_response_body().await {
+                seen += piece.len();
+                if seen > DRAIN_BYTES_MAX {
+                    return false;
+                }
+            }
+            line.session.response_done()
+        };
+        if in_time(DRAIN_TIME, drain).await.unwrap_or(false) {
+            line.give_back().await;
+        } else {
+            line.session.shutdown().await;
+        }
+    }
+}
+
+impl Line {
+    /// Into the pool if another request may follow here; Pingora looks at the framing, and closes
+    /// what did not end cleanly. The place is free after it.
+    async fn give_back(mut self) {
+        if self.sent_whole && self.framing.is_ok() && is_silent(&self.session) {
+            self.picked.release(self.session).await;
+        } else {
+            self.session.shutdown().await;
+        }
+        drop(self.permit);
+    }
+}
+
+/// Whether nothing waits to be read from a connection that owes no answer.
+///
+/// Whatever waits there, a forged answer above all, would be taken for the answer to the next
+/// request. Pingora's own look asks what tokio has noticed so far; this asks the kernel.
+pub(crate) fn is_silent(session: &HttpSession) -> bool {
+    let Some(stream) = session.stream() else { return false };
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+    matches!(recv(stream.id(), &mut [0], flags), Err(Errno::EAGAIN))
+}
