@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::plain_text::Decimal;
+
 /// Lines that may wait for the writer.
 pub(crate) const QUEUE_LINES_MAX: usize = 8192;
 /// Most bytes of a line, its line end included.
@@ -107,7 +109,7 @@ impl AccessRecord<'_> {
         object.number("columns_hidden", self.columns_hidden);
         object.number("rows_hidden", self.rows_hidden);
         object.number("revision", self.revision);
-        object.quoted("client_ip", self.client_ip);
+        object.address("client_ip", self.client_ip);
         object.text("user_agent", self.user_agent, USER_AGENT_BYTES_MAX);
         object.name("trace_id", self.trace_id);
         object.close();
@@ -156,21 +158,35 @@ impl<'a> Object<'a> {
         self.text(name, value.map(str::as_bytes), NAME_BYTES_MAX);
     }
 
-    // Writing into a Vec cannot fail, so the results dropped below say nothing.
+    // Writing into a Vec cannot fail, so the results dropped here say nothing.
 
     fn number(&mut self, name: &str, value: Option<impl Into<u64>>) {
-        self.with(name, value, |line, value| drop(write!(line, "{}", value.into())));
+        self.with(name, value, |line, value| {
+            line.extend_from_slice(Decimal::of(value.into()).bytes());
+        });
     }
 
-    fn quoted(&mut self, name: &str, value: Option<impl std::fmt::Display>) {
-        self.with(name, value, |line, value| drop(write!(line, "\"{value}\"")));
+    fn address(&mut self, name: &str, value: Option<IpAddr>) {
+        self.with(name, value, |line, address| match address {
+            IpAddr::V4(address) => {
+                for (place, octet) in address.octets().into_iter().enumerate() {
+                    line.push(if place == 0 { b'"' } else { b'.' });
+                    line.extend_from_slice(Decimal::of(octet.into()).bytes());
+                }
+                line.push(b'"');
+            }
+            IpAddr::V6(address) => drop(write!(line, "\"{address}\"")),
+        });
     }
 
     /// Milliseconds with the microseconds behind the point.
     fn millis(&mut self, name: &str, value: Option<Duration>) {
         self.with(name, value, |line, span| {
-            let micros = span.as_micros();
-            drop(write!(line, "{}.{:03}", micros / 1000, micros % 1000));
+            let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+            line.extend_from_slice(Decimal::of(micros / 1_000).bytes());
+            line.push(b'.');
+            // A one in front keeps the zeros.
+            line.extend_from_slice(&Decimal::of(1_000 + micros % 1_000).bytes()[1..]);
         });
     }
 
@@ -184,6 +200,11 @@ impl<'a> Object<'a> {
 /// Appends the inside of a JSON string: what is not UTF-8 as U+FFFD, and escaped what could end the
 /// string, the line or the terminal's good manners. Ends before an escape that would not fit.
 fn escape(value: &[u8], bytes_max: usize, line: &mut Vec<u8>) {
+    let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    if value.len() <= bytes_max && value.iter().all(plain) {
+        line.extend_from_slice(value);
+        return;
+    }
     let end = line.len() + bytes_max;
     let mut fits = |piece: &[u8]| {
         let fits = line.len() + piece.len() <= end;

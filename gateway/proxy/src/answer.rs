@@ -2,7 +2,8 @@
 //!
 //! The connection and the place it takes are given back the moment the answer's body has ended, not
 //! when the client has read it: a client that stalls costs its own memory, not the upstream's places.
-//! A connection goes back to its pool only when nothing is left on it: not a byte more than its answer.
+//! A connection goes back to its pool only after a cleanly framed answer, and out of it only when
+//! the kernel knows of nothing that waits on it; what arrives in between is still there then.
 //!
 //! Not here: how the answer was got (`reach`), what is done with its bytes (`carry`).
 
@@ -124,7 +125,7 @@ impl Line {
     /// Into the pool if another request may follow here; Pingora looks at the framing, and closes
     /// what did not end cleanly. The place is free after it.
     async fn give_back(mut self) {
-        if self.sent_whole && self.framing.is_ok() && is_silent(&self.session) {
+        if self.sent_whole && self.framing.is_ok() {
             self.picked.release(self.session).await;
         } else {
             self.session.shutdown().await;

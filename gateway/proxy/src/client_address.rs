@@ -12,13 +12,17 @@
 //!
 //! Sources: RFC 7239 §8.1 for why the list is not to be trusted; the comma form is custom.
 
-use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
+use crate::plain_text::push_address;
+
 /// Hops of a forwarding list that are looked at, from the right.
 pub(crate) const HOPS_MAX: usize = 32;
+
+/// The longest v4 address.
+const ADDRESS_BYTES: usize = 15;
 
 /// The address that the request comes from. `forwarded_for` are the values of the header's
 /// lines in order; v4 addresses in v6 clothes (`::ffff:192.0.2.1`) come out as v4.
@@ -50,20 +54,22 @@ pub(crate) fn forwarded_for<'a>(
 ) -> String {
     let peer = peer.to_canonical();
     if !is_trusted(peer, trusted) {
-        return peer.to_string();
+        let mut value = String::with_capacity(ADDRESS_BYTES);
+        push_address(&mut value, peer);
+        return value;
     }
     let hops = LastHops::read(forwarded_for);
     let known = hops.rightmost_first().count();
-    let mut value = String::with_capacity((known + 1) * 17);
+    let mut value = String::with_capacity((known + 1) * (ADDRESS_BYTES + 2));
     let mut list = [peer; HOPS_MAX];
     for (place, hop) in list[..known].iter_mut().rev().zip(hops.rightmost_first()) {
         *place = hop;
     }
     for hop in &list[..known] {
-        // Writing into a String cannot fail.
-        let _ = write!(value, "{hop}, ");
+        push_address(&mut value, *hop);
+        value.push_str(", ");
     }
-    let _ = write!(value, "{peer}");
+    push_address(&mut value, peer);
     value
 }
 

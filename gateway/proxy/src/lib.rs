@@ -24,6 +24,7 @@ mod h2_head;
 mod head;
 mod listen;
 mod metrics;
+mod plain_text;
 mod raw_head;
 mod reach;
 mod relay;

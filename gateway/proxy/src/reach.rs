@@ -7,6 +7,7 @@
 //! the upstream's `retries` allow. Nothing is ever sent a third time. No error text of the upstream is
 //! kept: it may quote what the upstream sent.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -60,8 +61,11 @@ pub(crate) async fn reach(
     while refused.len() < SERVERS_MAX {
         let Some(picked) = upstream.pick(&refused) else { break };
         let index = picked.index;
-        let (result, spent) =
-            waited(attempt(way, exchange, &picked, upstream, connection, &body)).await;
+        let (result, spent) = {
+            // Pinned where it is made, for its size.
+            let attempt = pin!(attempt(way, exchange, &picked, upstream, connection, &body));
+            waited(attempt).await
+        };
         exchange.upstream_us += spent.as_micros() as u64;
         match result {
             Ok((session, Asked { status, sent_whole, framing })) => {

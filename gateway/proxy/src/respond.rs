@@ -6,10 +6,10 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
-use std::fmt::Write;
 
 use crate::clock::http_date;
 use crate::exchange::Exchange;
+use crate::plain_text::push_number;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
@@ -112,18 +112,27 @@ impl Draft {
         }
         let (mut policy, mut state) = (String::with_capacity(48), String::with_capacity(48));
         for (quota, now) in paid.quotas.iter().zip(states) {
-            let comma = if policy.is_empty() { "" } else { ", " };
             let window_s = quota.window_ms.div_ceil(1_000);
-            // Writing into a String cannot fail.
-            let _ = write!(policy, "{comma}\"{}\";q={};w={window_s}", quota.name, quota.requests);
-            let _ = write!(
-                state,
-                "{comma}\"{}\";r={};t={}",
-                quota.name, now.remaining, now.resets_in_s
-            );
+            let allowed = [("q", u64::from(quota.requests)), ("w", window_s)];
+            let left = [("r", u64::from(now.remaining)), ("t", now.resets_in_s)];
+            push_item(&mut policy, &quota.name, allowed);
+            push_item(&mut state, &quota.name, left);
         }
         self.set_text(RATELIMIT_POLICY, &policy);
         self.set_text(RATELIMIT, &state);
+    }
+}
+
+/// An item of a list with its parameters, `"name";a=1;b=2` (RFC 9651 §3.1).
+fn push_item(list: &mut String, name: &str, parameters: [(&str, u64); 2]) {
+    list.push_str(if list.is_empty() { "\"" } else { ", \"" });
+    list.push_str(name);
+    list.push('"');
+    for (key, value) in parameters {
+        list.push(';');
+        list.push_str(key);
+        list.push('=');
+        push_number(list, value);
     }
 }
 

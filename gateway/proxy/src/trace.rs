@@ -8,15 +8,24 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::plain_text::push_hex;
+
 /// Longest request id taken from a client.
 const REQUEST_ID_BYTES_MAX: usize = 128;
+/// Length of a `traceparent` of version 00.
+const HEADER_BYTES: usize = 55;
 
 /// The client's id if it matches `[A-Za-z0-9._-]{1,128}`, else a new one of 32 hex digits.
 pub(crate) fn request_id<'a>(mut offered: impl Iterator<Item = &'a [u8]>) -> String {
     let first = offered.next().filter(|_| offered.next().is_none());
     match first.and_then(|id| std::str::from_utf8(id).ok()).filter(|id| is_plain(id)) {
         Some(id) => id.to_owned(),
-        None => format!("{:016x}{:016x}", random(), random()),
+        None => {
+            let mut id = String::with_capacity(32);
+            push_hex(&mut id, random());
+            push_hex(&mut id, random());
+            id
+        }
     }
 }
 
@@ -34,11 +43,19 @@ pub(crate) struct TraceContext {
 impl TraceContext {
     /// Continues a well-formed trace, starts a new one otherwise.
     pub(crate) fn continued(offered: Option<&[u8]>) -> TraceContext {
-        let span = random() | 1;
-        let parent = match offered.and_then(well_formed) {
-            Some((trace, flags)) => format!("00-{trace}-{span:016x}-{flags}"),
-            None => format!("00-{:016x}{:016x}-{span:016x}-00", random(), random() | 1),
-        };
+        let mut parent = String::with_capacity(HEADER_BYTES);
+        parent.push_str("00-");
+        let known = offered.and_then(well_formed);
+        if let Some((trace, _)) = known {
+            parent.push_str(trace);
+        } else {
+            push_hex(&mut parent, random());
+            push_hex(&mut parent, random() | 1);
+        }
+        parent.push('-');
+        push_hex(&mut parent, random() | 1);
+        parent.push('-');
+        parent.push_str(known.map_or("00", |(_, flags)| flags));
         TraceContext { parent }
     }
 
@@ -53,7 +70,7 @@ impl TraceContext {
 
 /// `(trace id, flags)` of a version-00 header.
 fn well_formed(value: &[u8]) -> Option<(&str, &str)> {
-    let text = std::str::from_utf8(value).ok().filter(|text| text.len() == 55)?;
+    let text = std::str::from_utf8(value).ok().filter(|text| text.len() == HEADER_BYTES)?;
     let mut parts = text.split('-');
     let (version, trace, span, flags) =
         (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
