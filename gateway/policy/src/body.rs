@@ -101,8 +101,8 @@ fn plainly_framed(headers: &HeaderMap) -> bool {
     plain && codings.next().is_none()
 }
 
-/// `type/subtype` in lower case when it is JSON in UTF-8: `application/json` or `…+json`, no other
-/// charset, one header. Parameters do not come back: they are the upstream's bytes.
+/// `type/subtype` in lower case when it is JSON in UTF-8: `application/json` or any type's `…+json`,
+/// no other charset, one header. Parameters do not come back: they are the upstream's bytes.
 fn json_type(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let value = values.next()?.to_str().ok()?;
@@ -111,13 +111,7 @@ fn json_type(headers: &HeaderMap) -> Option<HeaderValue> {
     }
     let mut parts = value.split(';');
     let essence = parts.next()?.trim().to_ascii_lowercase();
-    let json = essence == "application/json"
-        || essence.strip_prefix("application/").is_some_and(|subtype| {
-            subtype.strip_suffix("+json").is_some_and(|name| {
-                !name.is_empty()
-                    && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
-            })
-        });
+    let json = essence == "application/json" || is_json_by_suffix(&essence);
     let utf8 = parts.all(|parameter| {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         let value = value.trim().trim_matches('"');
@@ -126,6 +120,19 @@ fn json_type(headers: &HeaderMap) -> Option<HeaderValue> {
             || value.eq_ignore_ascii_case("utf8")
     });
     if json && utf8 { HeaderValue::from_str(&essence).ok() } else { None }
+}
+
+/// Whether a type ends in `+json`, the suffix of what can be read as JSON whatever else it is, under
+/// any top-level type (RFC 6839 §3.1). A multipart body never is: its parts have types of their own.
+fn is_json_by_suffix(essence: &str) -> bool {
+    let named = essence.strip_suffix("+json").and_then(|name| name.split_once('/'));
+    named.is_some_and(|(top, name)| top != "multipart" && is_type_name(top) && is_type_name(name))
+}
+
+/// RFC 6838 §4.2, in lower case; without the `+` of a second suffix.
+fn is_type_name(name: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || b"!#$&-^_.".contains(&b);
+    name.starts_with(|first: char| first.is_ascii_alphanumeric()) && name.bytes().all(inner)
 }
 
 #[cfg(test)]
@@ -140,6 +147,17 @@ mod tests {
             (&["Application/JSON; charset=UTF-8"], Some("application/json")),
             (&["application/json;charset=\"utf-8\""], Some("application/json")),
             (&["application/vnd.api+json"], Some("application/vnd.api+json")),
+            (&["model/gltf+json"], Some("model/gltf+json")),
+            (&["Text/X.Calls+JSON; charset=utf-8"], Some("text/x.calls+json")),
+            (&["text/x.calls+json; charset=utf-16"], None),
+            (&["multipart/x+json"], None),
+            (&["multipart/related; type=\"application/json\""], None),
+            (&["text/+json"], None),
+            (&["/x+json"], None),
+            (&["+json"], None),
+            (&["text/html, text/x+json"], None),
+            (&["text/a/b+json"], None),
+            (&["text/x+json+zip"], None),
             (&["application/json; charset=utf-16"], None),
             (&["application/json; charset=latin1"], None),
             (&["application/json; charset=utf-8; charset=utf-16"], None),

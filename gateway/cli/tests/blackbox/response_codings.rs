@@ -266,6 +266,8 @@ fn a_type_that_is_not_json_is_refused() {
         &["application/json; charset=\"utf-16\""],
         &["application/json; charset=utf-8; charset=utf-16"],
         &["application/+json; charset=ebcdic"],
+        &["multipart/vnd.acme+json"],
+        &["text/html, text/x+json"],
     ] {
         let headers: Vec<(&str, &str)> = types.iter().map(|name| ("Content-Type", *name)).collect();
         rig.refuses(&format!("{types:?}"), "/list", Reply::with_headers(200, &headers, LIST));
@@ -286,6 +288,8 @@ fn a_type_that_is_json_is_filtered() {
         "application/hal+json; profile=\"https://example.test/a\"",
         "application/problem+json",
         "application/vnd.acme.v2+JSON",
+        "model/gltf+json",
+        "text/vnd.acme.calls+json; charset=utf-8",
     ] {
         let answer = rig.of("/list", Reply::with_headers(200, &[("Content-Type", name)], LIST));
         assert_eq!((answer.status, answer.text().as_str()), (200, LIST_SHOWN), "{name}");
