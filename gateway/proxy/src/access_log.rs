@@ -23,10 +23,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::clock::Stopwatch;
 use crate::plain_text::Decimal;
 
 /// Lines that may wait for the writer.
@@ -291,7 +292,7 @@ impl AccessLog {
             path,
             batch: Vec::with_capacity(BATCH_BYTES),
             torn: false,
-            retry_at: None,
+            failed: None,
             _alive: alive,
         };
         std::thread::Builder::new().name("access-log".into()).spawn(move || writer.run())?;
@@ -360,8 +361,8 @@ struct Writer {
     batch: Vec<u8>,
     /// The last write stopped inside a line.
     torn: bool,
-    /// Set after a failed write: until then lines are dropped.
-    retry_at: Option<Instant>,
+    /// Since the last failed write; lines are dropped for a while from then on.
+    failed: Option<Stopwatch>,
     /// Dropped with the writer, which is how `close` hears of its end.
     _alive: SyncSender<()>,
 }
@@ -406,9 +407,9 @@ impl Writer {
 
     /// Whether it is time to write, on a file that may have been opened anew for it.
     fn may_write(&mut self) -> bool {
-        let retry = match self.retry_at {
-            Some(at) if Instant::now() < at => return false,
-            retry_at => retry_at.is_some(),
+        let retry = match self.failed {
+            Some(since) if since.elapsed() < RETRY_AFTER => return false,
+            failed => failed.is_some(),
         };
         let reopen = self.state.reopen.swap(false, Ordering::Relaxed);
         // A file that cannot be opened anew is written on as it is.
@@ -427,7 +428,7 @@ impl Writer {
         let result = self
             .end_torn_line()
             .and_then(|()| write_patiently(&mut *self.sink, &self.batch, &mut written));
-        self.retry_at = result.is_err().then(|| Instant::now() + RETRY_AFTER);
+        self.failed = result.is_err().then(Stopwatch::start);
         self.torn |= written > 0 && self.batch[written - 1] != b'\n';
         written
     }
@@ -444,13 +445,15 @@ impl Writer {
 
 /// `write_all` that says how far it came, and waits a while for a pipe that does not block.
 fn write_patiently(sink: &mut dyn Write, bytes: &[u8], written: &mut usize) -> io::Result<()> {
-    let give_up_at = Instant::now() + RETRY_AFTER;
+    let began = Stopwatch::start();
     while *written < bytes.len() {
         match sink.write(&bytes[*written..]) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(count) => *written += count,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < give_up_at => {
+            Err(error)
+                if error.kind() == ErrorKind::WouldBlock && began.elapsed() < RETRY_AFTER =>
+            {
                 std::thread::sleep(GATHER);
             }
             Err(error) => return Err(error),

@@ -3,6 +3,7 @@ use super::*;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::sync::Condvar;
+use std::time::Instant;
 
 fn record() -> AccessRecord<'static> {
     AccessRecord {
