@@ -14,8 +14,9 @@ use http::{HeaderMap, StatusCode};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 use pingora::protocols::http::client::HttpSession;
+use pingora::time::timeout;
 
-use crate::clock::{in_time, waited};
+use crate::clock::waited;
 use crate::exchange::Exchange;
 use crate::upstream::{Permit, Picked};
 use crate::watched::FramingFault;
@@ -113,7 +114,7 @@ impl Answer {
             }
             line.session.response_done()
         };
-        if in_time(DRAIN_TIME, drain).await.unwrap_or(false) {
+        if timeout(DRAIN_TIME, drain).await.unwrap_or(false) {
             line.give_back().await;
         } else {
             line.session.shutdown().await;

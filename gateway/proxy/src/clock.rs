@@ -10,8 +10,6 @@ use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gateway_policy::UnixMs;
-use tokio::time::error::Elapsed;
-use tokio::time::timeout;
 
 /// Less than this behind the anchor is held, not followed.
 const SLACK_MS: i64 = 2_000;
@@ -98,18 +96,6 @@ pub(crate) async fn waited<F: Future>(work: F) -> (F::Output, Duration) {
             let done = work.await;
             (done, watch.elapsed())
         }
-    }
-}
-
-/// Awaits `work` no longer than `limit`; what is ready at once needs no timer.
-///
-/// # Errors
-/// [`Elapsed`] when the time was up first.
-pub(crate) async fn in_time<F: Future>(limit: Duration, work: F) -> Result<F::Output, Elapsed> {
-    let mut work = pin!(work);
-    match poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
-        Poll::Ready(done) => Ok(done),
-        Poll::Pending => timeout(limit, work).await,
     }
 }
 

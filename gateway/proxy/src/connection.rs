@@ -17,8 +17,9 @@ use pingora::protocols::http::v1::server::HttpSession;
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::protocols::{ALPN, Stream};
 use pingora::server::ShutdownWatch;
+use pingora::time::timeout;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::gateway::{Ending, Gateway};
 use crate::head::{ListenerFacts, WireFacts};

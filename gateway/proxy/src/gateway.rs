@@ -9,7 +9,7 @@ use gateway_policy::{
     Admission, Admitted, Denial, Meters, Paid, Principal, Problem, ProblemCode, Published,
     Snapshot, admit,
 };
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Version};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::docs::{CONTENT_SECURITY_POLICY, Docs, Page};
 use crate::exchange::{AuthResult, Exchange, Failure, Fault};
 use crate::h2_head;
-use crate::head::{Arrival, ListenerFacts, WireFacts};
+use crate::head::{Arrival, ListenerFacts, TRACEPARENT, WireFacts, X_REQUEST_ID};
 use crate::metrics::{InFlight, ProxyMetrics};
 use crate::relay;
 use crate::respond::{self, ClientGone, NEVER_STORED};
@@ -127,15 +127,15 @@ impl Gateway {
 
     fn begin(&self, arrival: &Arrival<'_>) -> Exchange {
         let (began_at, began) = self.parts.clock.now();
-        let all = |name: &'static str| {
+        let all = |name: &HeaderName| {
             arrival.head.headers.get_all(name).iter().map(HeaderValue::as_bytes)
         };
         Exchange {
             serving: self.serving(),
             began_at,
             began,
-            request_id: request_id(all("x-request-id")),
-            trace: TraceContext::continued(all("traceparent").next()),
+            request_id: request_id(all(&X_REQUEST_ID)),
+            trace: TraceContext::continued(all(&TRACEPARENT).next()),
             client: arrival.client(),
             principal: None,
             presented_key: None,

@@ -24,8 +24,8 @@ const X_COLONNADE_DATA_SCOPE: HeaderName = HeaderName::from_static("x-colonnade-
 const X_COLONNADE_SCOPES: HeaderName = HeaderName::from_static("x-colonnade-scopes");
 const X_COLONNADE_TEAM: HeaderName = HeaderName::from_static("x-colonnade-team");
 const X_COLONNADE_USER: HeaderName = HeaderName::from_static("x-colonnade-user");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What a request that goes up usually has.
 const HEADERS_UP: usize = 24;
@@ -69,7 +69,11 @@ impl<'a> Arrival<'a> {
 
     /// The address that the request comes from.
     pub(crate) fn client(&self) -> IpAddr {
-        client_address(self.peer.ip(), self.forwarded_for(), &self.listener.trusted_proxies)
+        let (peer, trusted) = (self.peer.ip(), &self.listener.trusted_proxies);
+        if trusted.is_empty() {
+            return peer.to_canonical();
+        }
+        client_address(peer, self.forwarded_for(), trusted)
     }
 
     fn forwarded_for(&self) -> impl Iterator<Item = &'a [u8]> {
@@ -167,14 +171,14 @@ impl Outbound<'_> {
         let team = self.team_header;
         let usual = FORWARDED.iter().chain(writes.then_some(&header::IF_MATCH));
         each_once(usual, &route.forward_headers)
-            .filter(move |name| {
+            .flat_map(|name| {
+                self.arrival.head.headers.get_all(name).iter().map(move |value| (name, value))
+            })
+            .filter(move |(name, _)| {
                 !(filtered && NEVER_WHEN_FILTERED.contains(name))
                     && Some(*name) != team
                     && may_be_forwarded(name)
                     && !is_for_this_hop(&self.arrival.head.headers, name)
-            })
-            .flat_map(|name| {
-                self.arrival.head.headers.get_all(name).iter().map(move |value| (name, value))
             })
     }
 
@@ -275,7 +279,7 @@ static RETURNED: [HeaderName; 6] = [
 
 /// Never back, whatever `return_headers` says, once a body was rewritten: they describe the
 /// upstream's own bytes, and change when a hidden column changes.
-static NEVER_WHEN_REWRITTEN: [HeaderName; 10] = [
+static NEVER_WHEN_REWRITTEN: [HeaderName; 11] = [
     header::CONTENT_TYPE,
     header::CONTENT_LENGTH,
     header::CONTENT_ENCODING,
@@ -286,6 +290,7 @@ static NEVER_WHEN_REWRITTEN: [HeaderName; 10] = [
     HeaderName::from_static("content-md5"),
     HeaderName::from_static("digest"),
     HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
 ];
 
 /// The upstream's headers that come back.
@@ -295,11 +300,13 @@ pub(crate) fn returned<'a>(
     rewritten: bool,
 ) -> impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)> {
     each_once(RETURNED.iter(), &admission.grant().route().return_headers)
-        .filter(move |name| {
-            let untrue = NEVER_WHEN_REWRITTEN.contains(name) || name.as_str() == "repr-digest";
-            !(rewritten && untrue) && may_be_returned(name) && !is_for_this_hop(headers, name)
-        })
+        // Most of the names are not there: what is there is judged.
         .flat_map(|name| headers.get_all(name).iter().map(move |value| (name, value)))
+        .filter(move |(name, _)| {
+            !(rewritten && NEVER_WHEN_REWRITTEN.contains(name))
+                && may_be_returned(name)
+                && !is_for_this_hop(headers, name)
+        })
 }
 
 fn may_be_returned(name: &HeaderName) -> bool {

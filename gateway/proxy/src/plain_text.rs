@@ -9,6 +9,8 @@ use std::net::IpAddr;
 
 /// Digits of `u64::MAX`.
 const DIGITS_MAX: usize = 20;
+/// Hex digits of a `u64`.
+const HEX_DIGITS: usize = 16;
 
 /// The decimal digits of a number.
 pub(crate) struct Decimal {
@@ -36,13 +38,20 @@ impl Decimal {
 
 /// Appends a number in decimal.
 pub(crate) fn push_number(text: &mut String, number: u64) {
-    text.extend(Decimal::of(number).bytes().iter().map(|digit| char::from(*digit)));
+    push_ascii(text, Decimal::of(number).bytes());
 }
 
 /// Appends sixteen hex digits.
 pub(crate) fn push_hex(text: &mut String, number: u64) {
-    let digits = (0..16).rev().map(|place| (number >> (4 * place)) & 0xf);
-    text.extend(digits.map(|digit| char::from(b"0123456789abcdef"[digit as usize])));
+    let digit = |place: usize| {
+        b"0123456789abcdef"[(number >> (4 * (HEX_DIGITS - 1 - place))) as usize & 0xf]
+    };
+    push_ascii(text, &std::array::from_fn::<u8, HEX_DIGITS, _>(digit));
+}
+
+/// Digits are text; the check costs less than to push them one by one.
+fn push_ascii(text: &mut String, digits: &[u8]) {
+    text.push_str(std::str::from_utf8(digits).unwrap_or_default());
 }
 
 /// Appends an address as the standard library shows it.

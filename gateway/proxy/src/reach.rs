@@ -15,10 +15,11 @@ use gateway_policy::ProblemCode;
 use http::{Method, StatusCode};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::client::HttpSession;
+use pingora::time::timeout;
 use pingora::{ErrorType, RetryType};
 
 use crate::answer::{Answer, Line, is_silent};
-use crate::clock::{in_time, waited};
+use crate::clock::waited;
 use crate::exchange::{Exchange, Failure, Fault};
 use crate::head::{Outbound, method_up};
 use crate::relay::{Way, told};
@@ -192,7 +193,7 @@ async fn asked(
             }
         }
     };
-    let status = in_time(upstream.timeouts().first_byte, final_head).await;
+    let status = timeout(upstream.timeouts().first_byte, final_head).await;
     let status = status.unwrap_or(Err(Unasked::Slow))?;
     Ok(Asked { status, sent_whole, framing: answer_begins(session, heads_bytes) })
 }

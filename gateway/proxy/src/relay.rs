@@ -14,7 +14,7 @@ use gateway_policy::{Admission, Bounds, Problem, ProblemCode};
 use http::{Version, header};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
-use tokio::time::timeout;
+use pingora::time::timeout;
 
 use crate::carry::carry;
 use crate::exchange::{Exchange, Failure, Fault};

@@ -9,9 +9,9 @@ use pingora::protocols::http::ServerSession;
 
 use crate::clock::http_date;
 use crate::exchange::Exchange;
+use crate::head::X_REQUEST_ID;
 use crate::plain_text::push_number;
 
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const X_RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const X_RATELIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
