@@ -67,20 +67,31 @@ impl Answer {
         self.line.as_ref().is_some_and(|line| line.framing.is_err())
     }
 
-    /// The next piece of the body, or its end.
+    /// The next piece of the body, or its end, when connection and place are given back.
     pub(crate) async fn piece(
         &mut self,
         exchange: &mut Exchange,
     ) -> Result<Option<Bytes>, BodyFault> {
-        let Some(line) = &mut self.line else { return Ok(None) };
-        let (read, spent) = waited(line.session.read_response_body()).await;
-        exchange.upstream_us += spent.as_micros() as u64;
-        let piece = read.map_err(|error| match error.etype() {
-            pingora::ErrorType::ReadTimedout => BodyFault::Slow,
-            _ => BodyFault::Broken,
-        })?;
+        let piece = self.piece_in_place(exchange).await?.map(Bytes::copy_from_slice);
         self.give_back_if_ended().await;
         Ok(piece)
+    }
+
+    /// The next piece of the body where the connection has read it, or its end. Call
+    /// [`Answer::give_back_if_ended`] when done with it.
+    pub(crate) async fn piece_in_place<'a>(
+        &'a mut self,
+        exchange: &mut Exchange,
+    ) -> Result<Option<&'a [u8]>, BodyFault> {
+        let Some(line) = &mut self.line else { return Ok(None) };
+        // Peers are HTTP/1 alone.
+        let HttpSession::H1(session) = &mut line.session else { return Err(BodyFault::Broken) };
+        let (read, spent) = waited(session.read_body_ref()).await;
+        exchange.upstream_us += spent.as_micros() as u64;
+        read.map_err(|error| match error.etype() {
+            pingora::ErrorType::ReadTimedout => BodyFault::Slow,
+            _ => BodyFault::Broken,
+        })
     }
 
     /// Gives back connection and place if nothing of the body is to come.

@@ -208,14 +208,16 @@ async fn filtered(
     sender: &mut Sender,
 ) -> Result<(), Failure> {
     loop {
-        match answer.piece(exchange).await {
-            Ok(Some(piece)) => {
-                let mut rest: &[u8] = &piece;
+        match answer.piece_in_place(exchange).await {
+            Ok(Some(mut rest)) => {
+                // What is kept of a plain body is no longer than it was.
+                sender.held.reserve(rest.len());
                 loop {
                     let step = filter.step(&mut rest, &mut sender.held);
                     // At once: whatever ends the exchange from here on, what was hidden counts.
                     exchange.totals = Some(*filter.totals());
-                    if !step.map_err(|error| sender.fault(exchange, &error))? {
+                    let stepped = step.map_err(|error| sender.fault(exchange, &error))?;
+                    if !stepped || !filter.has_more(rest) {
                         break;
                     }
                     sender.flush(session, exchange).await?;
@@ -230,7 +232,11 @@ async fn filtered(
             }
             Err(_) => return Err(Failure::Cut(Fault::Upstream)),
         }
+        // Before the client may keep us waiting.
+        answer.give_back_if_ended().await;
+        sender.flush(session, exchange).await?;
     }
+    answer.give_back_if_ended().await;
     let end = filter.end(&mut sender.held);
     exchange.totals = Some(*filter.totals());
     let totals = end.map_err(|error| sender.fault(exchange, &error))?;

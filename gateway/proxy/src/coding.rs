@@ -121,8 +121,7 @@ impl Decoder {
             let chunk = std::mem::take(rest);
             return Ok((!chunk.is_empty()).then_some(chunk));
         }
-        // A full piece may leave decoded bytes behind that no further input will push out.
-        while !rest.is_empty() || self.piece_was_full {
+        while self.has_more(rest) {
             let step = self.step(rest).map_err(|error| self.fail(error))?;
             *rest = &rest[step.taken..];
             self.piece_was_full = step.given == self.piece.len();
@@ -134,6 +133,12 @@ impl Decoder {
             }
         }
         Ok(None)
+    }
+
+    /// Whether [`Decoder::next_piece`] may have a piece yet of what is left of a chunk. A full piece may
+    /// leave decoded bytes behind that no further input will push out.
+    pub(crate) fn has_more(&self, rest: &[u8]) -> bool {
+        !rest.is_empty() || self.piece_was_full
     }
 
     /// The body has ended. Errs unless its coding has ended there too, so a cut body is never

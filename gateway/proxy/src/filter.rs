@@ -35,8 +35,8 @@ impl Filter {
         Filter { decoder, rewriter }
     }
 
-    /// Judges as much of `rest` as fills one step, and moves `rest` past it. `true` while there is
-    /// more to do for this chunk: send what is in `out`, then call again.
+    /// Judges as much of `rest` as fills one step, and moves `rest` past it. `false` when there was
+    /// nothing left to judge.
     pub(crate) fn step(
         &mut self,
         rest: &mut &[u8],
@@ -49,6 +49,11 @@ impl Filter {
             }
             None => Ok(false),
         }
+    }
+
+    /// Whether another step may find something in what is left of a chunk: send what is in `out` first.
+    pub(crate) fn has_more(&self, rest: &[u8]) -> bool {
+        self.decoder.has_more(rest)
     }
 
     /// The body has ended.

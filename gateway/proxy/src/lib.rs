@@ -10,6 +10,7 @@
 mod access_log;
 mod account;
 mod answer;
+mod budget;
 mod carry;
 mod chunked;
 mod client_address;
@@ -25,6 +26,7 @@ mod head;
 mod listen;
 mod metrics;
 mod plain_text;
+mod pool;
 mod raw_head;
 mod reach;
 mod relay;
@@ -36,11 +38,12 @@ mod watched;
 mod whoami;
 
 pub use access_log::AccessLog;
+pub use budget::Retries;
 pub use clock::Clock;
 pub use docs::Docs;
 pub use gateway::{Gateway, GatewayParts, Serving};
 pub use listen::{Bound, ListenError, ListenerSpec, TlsFiles, bind, serve};
 pub use metrics::ProxyMetrics;
 pub use upstream::{
-    Balance, RESOLVE_EVERY, Retries, ServerSpec, Timeouts, UpstreamSpec, UpstreamTls, Upstreams,
+    Balance, RESOLVE_EVERY, ServerSpec, Timeouts, UpstreamSpec, UpstreamTls, Upstreams,
 };

@@ -7,17 +7,18 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use gateway_policy::UpstreamId;
 use http::HeaderValue;
 use parking_lot::RwLock;
-use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
 use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
 
+use crate::budget::{Budget, Retries};
+use crate::pool::Pool;
 use crate::watched::watched;
 
 /// How often the names of servers are looked up again.
@@ -26,11 +27,6 @@ pub const RESOLVE_EVERY: Duration = Duration::from_secs(10);
 /// How long a pooled connection may idle. Below what servers commonly keep (nginx: 75 s, Node: 5 s
 /// closes on us and is retried).
 const POOL_IDLE: Duration = Duration::from_secs(55);
-
-/// Repeats that a budget can save up, and begins with.
-const REPEATS_SAVED_MAX: u32 = 10;
-/// What one repeat costs; a request brings in the budget's percentage.
-const REPEAT_COST: u32 = 100;
 
 /// The pool that nothing is ever put into, so that a connection taken from it is new.
 const NEVER_POOLED: u64 = 1;
@@ -56,15 +52,6 @@ pub struct Timeouts {
     /// Between two pieces of a body.
     pub idle: Duration,
     pub total: Duration,
-}
-
-/// When a request may go up a second time; see `reach.rs` for which may at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retries {
-    /// Off, and every request goes up once.
-    pub enabled: bool,
-    /// Most repeats, in percent of the requests.
-    pub budget_percent: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,79 +118,6 @@ pub(crate) struct Upstream {
     in_flight: AtomicUsize,
     budget: Budget,
     pool: Pool,
-}
-
-/// What repeats may be paid from: every request brings in a little, so a sick upstream gets a few
-/// percent more than it was asked for, not double.
-#[derive(Debug)]
-struct Budget {
-    percent: u32,
-    saved: AtomicU32,
-}
-
-impl Budget {
-    const SAVED_MAX: u32 = REPEATS_SAVED_MAX * REPEAT_COST;
-
-    fn new(retries: Retries) -> Budget {
-        let percent = if retries.enabled { retries.budget_percent } else { 0 };
-        // Of no percent there is nothing to begin with either.
-        Budget { percent, saved: AtomicU32::new(if percent == 0 { 0 } else { Budget::SAVED_MAX }) }
-    }
-
-    fn earn(&self) {
-        if self.saved.load(Ordering::Relaxed) < Budget::SAVED_MAX {
-            self.saved.fetch_add(self.percent, Ordering::Relaxed);
-        }
-    }
-
-    fn spend(&self) -> bool {
-        let paid = |saved: u32| saved.checked_sub(REPEAT_COST);
-        self.saved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, paid).is_ok()
-    }
-}
-
-/// The upstream's own connections, idle ones kept: one upstream's load cannot push out another's.
-struct Pool(Connector);
-
-impl std::fmt::Debug for Pool {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Pool")
-    }
-}
-
-impl Pool {
-    fn new(spec: &UpstreamSpec) -> Pool {
-        let mut options = ConnectorOptions::new(spec.connections_max);
-        options.ca_file = authorities(spec);
-        Pool(Connector::new(Some(options)))
-    }
-}
-
-/// A readable file of no authorities: nothing verifies against it.
-const NO_AUTHORITIES: &str = "/dev/null";
-
-/// The file of authorities to believe, `None` for the system's. Pingora panics where they cannot
-/// be read; here every handshake with that upstream then fails instead.
-fn authorities(spec: &UpstreamSpec) -> Option<String> {
-    let nothing = Some(NO_AUTHORITIES.to_owned());
-    let Some(tls) = &spec.tls else { return nothing };
-    let Some(ca) = &tls.ca else {
-        return match pingora::tls::load_native_certs() {
-            Ok(_) => None,
-            Err(error) => {
-                tracing::error!(upstream = spec.name, %error, "the system's authorities cannot be read");
-                nothing
-            }
-        };
-    };
-    let mut store = pingora::tls::RootCertStore::empty();
-    match (pingora::tls::load_ca_file_into_store(ca, &mut store), ca.to_str()) {
-        (Ok(()), Some(path)) => Some(path.to_owned()),
-        _ => {
-            tracing::error!(upstream = spec.name, ca = %ca.display(), "the authorities cannot be read");
-            nothing
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -360,7 +274,7 @@ impl Picked {
     }
 
     fn connector(&self) -> &Connector {
-        &self.upstream.pool.0
+        self.upstream.pool.connector()
     }
 }
 
@@ -421,19 +335,6 @@ mod tests {
             host: None,
             tls: None,
         }))
-    }
-
-    #[test]
-    fn repeats_are_a_share_of_the_requests() {
-        for (enabled, budget_percent, at_first, after_a_hundred) in
-            [(true, 10, 10, 10), (true, 5, 10, 5), (true, 0, 0, 0), (false, 10, 0, 0)]
-        {
-            let budget = Budget::new(Retries { enabled, budget_percent });
-            let spent = || (0..1_000).take_while(|_| budget.spend()).count();
-            assert_eq!(spent(), at_first, "{enabled} {budget_percent}");
-            (0..100).for_each(|_| budget.earn());
-            assert_eq!(spent(), after_a_hundred, "{enabled} {budget_percent}");
-        }
     }
 
     #[test]
