@@ -307,7 +307,7 @@ impl ServerApp for Connections {
         if agreed || (self.listener.h2c && !self.listener.tls) {
             match self.opening(&mut stream, &mut buffer, shutdown).await? {
                 Opening::Http2 => {
-                    let stream = Box::new(Watched::over(stream, buffer));
+                    let stream = Box::new(Watched::http2(stream, buffer));
                     return self.http2.process_new(stream, shutdown).await;
                 }
                 // Nothing that HTTP/1 says would be understood.

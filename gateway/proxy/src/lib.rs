@@ -22,6 +22,7 @@ mod exchange;
 mod filter;
 mod gateway;
 mod h2_head;
+mod h2_path;
 mod head;
 mod listen;
 mod metrics;

@@ -32,6 +32,7 @@ use pingora::upstreams::peer::HttpPeer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::chunked::{ChunkFault, ChunkedReader, Progress};
+use crate::h2_path::{PathGuard, Unreadable};
 
 /// A connection, what was read of it too early, and the body that comes on it.
 pub(crate) struct Watched {
@@ -48,12 +49,14 @@ enum Watch {
     /// Heads of an upstream, kept: behind the last of them a body may have begun.
     Heads(Vec<u8>),
     Body(ChunkedReader),
+    /// All of an HTTP/2 connection.
+    Http2(Box<PathGuard>),
 }
 
 impl Watched {
-    /// Reads that begin with `given_back` and are not looked at.
-    pub(crate) fn over(inner: Stream, given_back: BytesMut) -> Watched {
-        Watched { inner, given_back, watch: Mutex::new(Watch::Off) }
+    /// Reads of an HTTP/2 connection, of which `given_back` is the beginning.
+    pub(crate) fn http2(inner: Stream, given_back: BytesMut) -> Watched {
+        Watched { inner, given_back, watch: Mutex::new(Watch::Http2(Box::default())) }
     }
 
     /// Reads of a chunked body, of which `given_back` is the beginning.
@@ -74,14 +77,14 @@ impl Watched {
     }
 
     /// The heads, so many bytes of them, are over. What was read behind them is looked at now.
-    fn end_heads(&self, head_bytes: usize, chunked: bool) -> Result<(), ChunkFault> {
+    fn end_heads(&self, head_bytes: usize, chunked: bool) -> Result<(), WatchFault> {
         let mut watch = self.watch.lock();
-        let Watch::Heads(kept) = std::mem::replace(&mut *watch, Watch::Off) else {
+        let Watch::Heads(mut kept) = std::mem::replace(&mut *watch, Watch::Off) else {
             return Ok(());
         };
         if chunked {
             *watch = Watch::Body(ChunkedReader::default());
-            watch.see(kept.get(head_bytes..).unwrap_or_default())?;
+            watch.see(kept.get_mut(head_bytes..).unwrap_or_default())?;
         }
         Ok(())
     }
@@ -151,14 +154,24 @@ pub(crate) enum FramingFault {
     #[error("both Transfer-Encoding and Content-Length")]
     Two,
     #[error(transparent)]
+    Chunks(#[from] WatchFault),
+}
+
+/// What was wrong with the bytes that were looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum WatchFault {
+    #[error(transparent)]
     Chunks(#[from] ChunkFault),
+    #[error(transparent)]
+    Fields(#[from] Unreadable),
 }
 
 impl Watch {
-    fn see(&mut self, bytes: &[u8]) -> Result<(), ChunkFault> {
+    fn see(&mut self, bytes: &mut [u8]) -> Result<(), WatchFault> {
         match self {
             Watch::Off => {}
             Watch::Heads(kept) => kept.extend_from_slice(bytes),
+            Watch::Http2(guard) => guard.pass(bytes)?,
             Watch::Body(reader) => {
                 if let Progress::End { .. } = reader.push(bytes, |_| {})? {
                     // What follows is the next message's, and not looked at here.
@@ -185,7 +198,7 @@ impl AsyncRead for Watched {
             buf.put_slice(&this.given_back[..length]);
             this.given_back.advance(length);
         }
-        let seen = this.watch.get_mut().see(&buf.filled()[before..]);
+        let seen = this.watch.get_mut().see(&mut buf.filled_mut()[before..]);
         Poll::Ready(seen.map_err(|fault| {
             buf.set_filled(before);
             io::Error::new(io::ErrorKind::InvalidData, fault)

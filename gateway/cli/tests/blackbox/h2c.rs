@@ -119,3 +119,33 @@ fn what_http_1_refuses_http_2_refuses() {
     let answer = client.answer(asked);
     assert!(String::from_utf8_lossy(&answer.body).contains("data"), "{answer:?}");
 }
+
+/// A path with a fragment is not cut to a path without one: the stream is refused, its neighbours
+/// are not. Elsewhere the sign is a byte like others.
+#[test]
+fn a_fragment_is_never_cut_off() {
+    let upstream = Upstream::answering(200, CALLS);
+    let (gateway, key) = serving(&upstream, "{}");
+    let mut client = Http2::open(gateway.address());
+    for path in ["/api/calls#", "/api/calls#x", "/api/calls?limit=1#x", "#", "/#/api/calls"] {
+        let odd = client.get(path, &key.text);
+        let good = client.get("/api/calls", &key.text);
+        let answer = client.answer(odd);
+        assert!(answer.is_reset && answer.body.is_empty(), "{path}: {answer:?}");
+        let answer = client.answer(good);
+        assert!(String::from_utf8_lossy(&answer.body).contains("data"), "{path}: {answer:?}");
+    }
+    let bearer = format!("Bearer {}", key.text);
+    let asked = client.ask(&[
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":path", "/api/calls"),
+        (":authority", "gw"),
+        ("user-agent", "a#b"),
+        ("authorization", &bearer),
+    ]);
+    assert!(client.answer(asked).is_ended);
+    assert_eq!(upstream.last().header("user-agent").as_deref(), Some("a#b"));
+    assert!(upstream.requests().iter().all(|seen| seen.target == "/api/calls"));
+    assert_eq!(upstream.requests_seen(), 6);
+}
