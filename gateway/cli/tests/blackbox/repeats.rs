@@ -104,6 +104,59 @@ fn a_request_that_was_begun_to_be_answered_is_not_repeated() {
     }
 }
 
+/// Answers whose end cannot be trusted (C7): an empty last size, and two framings.
+fn misframed(status: &str) -> [String; 2] {
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+    );
+    let chunk = format!("{:x}\r\n{CONTACT}\r\n", CONTACT.len());
+    [
+        format!("{head}\r\n{chunk}\r\n\r\n"),
+        format!("{head}Content-Length: {}\r\n\r\n{chunk}0\r\n\r\n", CONTACT.len()),
+    ]
+}
+
+/// A wrong framing is an answer, not a death: nothing is sent again, and its connection is not kept,
+/// whether the answer is refused or, being an error, told in other words.
+#[test]
+fn a_misframed_answer_is_neither_asked_for_again_nor_followed_by_another() {
+    for (status, code) in
+        [("200 OK", "response_not_filterable"), ("502 Bad Gateway", "upstream_error")]
+    {
+        for bytes in misframed(status) {
+            let rig = Rig::with("");
+            assert_eq!(rig.ask("GET").0.0, 200);
+            rig.upstream.forget();
+            rig.upstream.now_replies(Reply::raw(bytes.clone()));
+            let (verdict, connections) = rig.ask("GET");
+            assert_eq!((verdict, connections), (refusal(502, code), vec![0]), "{bytes}");
+            rig.fill_pool();
+            assert_eq!(rig.upstream.accepted(), 1 + KEPT, "all of them new behind {bytes}");
+        }
+    }
+}
+
+/// The connection of a repeat is watched like any other.
+#[test]
+fn a_misframed_answer_to_the_repeat_is_refused() {
+    let rig = Rig::with("");
+    for bytes in misframed("200 OK") {
+        rig.fill_pool();
+        let kept: Vec<usize> = (0..rig.upstream.accepted()).collect();
+        let answer = bytes.clone();
+        rig.upstream.now_plays(move |seen| {
+            if kept.contains(&seen.connection) {
+                Reply::nothing()
+            } else {
+                Reply::raw(answer.clone())
+            }
+        });
+        let (verdict, connections) = rig.ask("GET");
+        assert_eq!(verdict, refusal(502, "response_not_filterable"), "{bytes}");
+        assert_eq!(connections.len(), 2, "{bytes}: {connections:?}");
+    }
+}
+
 /// `retries` can be switched off, and an upstream that keeps failing uses up its budget.
 #[test]
 fn repeats_are_kept_to_what_is_configured() {
