@@ -6,6 +6,9 @@ use anyhow::{Context, Result};
 
 use crate::workspace::{Verdict, Workspace, count, verdict};
 
+/// A certificate and its key, for the examples that name some: `check` opens them.
+const TLS_FOLDER: &str = "gateway/cli/tests/support/tls";
+
 /// Runs `colonnade check` on each configuration file of `config/`.
 pub(crate) fn check(workspace: &Workspace) -> Result<Verdict> {
     let mut files = workspace.files()?;
@@ -18,6 +21,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Verdict> {
         let mut command = std::process::Command::new(&binary);
         command
             .args(["check", "--config", file])
+            .env("TLS_FOLDER", workspace.root().join(TLS_FOLDER))
             .current_dir(workspace.root())
             .stdin(Stdio::null());
         let output =
