@@ -41,6 +41,12 @@ impl Budget {
         }
     }
 
+    /// Whether a repeat could not be paid for now, but could be later. Where repeats are switched
+    /// off there is nothing to wait for, and nothing is spent.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.percent > 0 && self.saved.load(Ordering::Relaxed) < REPEAT_COST
+    }
+
     pub(crate) fn spend(&self) -> bool {
         let paid = |saved: u32| saved.checked_sub(REPEAT_COST);
         self.saved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, paid).is_ok()
@@ -59,7 +65,9 @@ mod tests {
             let budget = Budget::new(Retries { enabled, budget_percent });
             let spent = || (0..1_000).take_while(|_| budget.spend()).count();
             assert_eq!(spent(), at_first, "{enabled} {budget_percent}");
+            assert_eq!(budget.is_spent(), at_first > 0, "{enabled} {budget_percent}");
             (0..100).for_each(|_| budget.earn());
+            assert!(!budget.is_spent(), "{enabled} {budget_percent}");
             assert_eq!(spent(), after_a_hundred, "{enabled} {budget_percent}");
         }
     }

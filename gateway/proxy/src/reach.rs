@@ -4,7 +4,8 @@
 //! another one is asked, whatever the method. A kept connection that turns out dead before one byte
 //! of an answer is a different matter, since the upstream may have acted: then a request whose method
 //! may be repeated (RFC 9110 §9.2.2) goes up once more, over a new connection, within the budget that
-//! the upstream's `retries` allow. Nothing is ever sent a third time. No error text of the upstream is
+//! the upstream's `retries` allow. With that spent such a request takes no kept connection, so that an
+//! upstream that drops its connections costs connections, not answers. Nothing is ever sent a third time. No error text of the upstream is
 //! kept: it may quote what the upstream sent.
 
 use std::pin::pin;
@@ -56,7 +57,12 @@ pub(crate) async fn reach(
     body: Option<Bytes>,
 ) -> Result<Answer, Failure> {
     let repeatable = may_be_repeated(method_up(way.arrival, way.admission));
-    let mut connection = Connection::AnyKept;
+    // A kept connection is a risk that the budget covers; when it is spent, none is taken.
+    let mut connection = if repeatable && upstream.has_spent_its_repeats() {
+        Connection::New
+    } else {
+        Connection::AnyKept
+    };
     let mut refused = Vec::new();
     let mut last = ProblemCode::UpstreamUnavailable;
     while refused.len() < SERVERS_MAX {

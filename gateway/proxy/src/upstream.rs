@@ -193,6 +193,11 @@ impl Upstream {
         self.budget.spend()
     }
 
+    /// Whether a request that might have to be repeated must do without.
+    pub(crate) fn has_spent_its_repeats(&self) -> bool {
+        self.budget.is_spent()
+    }
+
     /// Takes one of the upstream's places, given back when the permit goes.
     pub(crate) fn enter(self: &Arc<Self>) -> Option<Permit> {
         let taken = self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
