@@ -1,7 +1,9 @@
 //! The one place that reads a clock.
 //!
 //! Wall time is an anchor plus monotonic time, so a jump of the system clock tears no window. A
-//! tick each second follows the system clock: forward at once, back only when it stays behind.
+//! tick each second follows the system clock: forward at once, back only when it stays behind. It is
+//! never ahead of the system clock by the length of a pause between two readings: a key would expire
+//! before its time.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -12,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use gateway_policy::UnixMs;
 
 /// Less than this behind the anchor is held, not followed.
-const SLACK_MS: i64 = 2_000;
+const SLACK_US: i64 = 2_000_000;
 /// Ticks in a row that must see the system clock behind before it is followed back.
 const BEHIND_TICKS: u32 = 3;
 
@@ -20,16 +22,17 @@ const BEHIND_TICKS: u32 = 3;
 #[derive(Debug)]
 pub struct Clock {
     origin: Instant,
-    /// Unix milliseconds at `origin`.
-    anchor_ms: AtomicI64,
+    /// Unix microseconds at `origin`.
+    anchor_us: AtomicI64,
     behind: AtomicU32,
 }
 
 impl Default for Clock {
     fn default() -> Self {
+        let origin = Instant::now();
         Clock {
-            origin: Instant::now(),
-            anchor_ms: AtomicI64::new(system_ms()),
+            origin,
+            anchor_us: AtomicI64::new(anchor_us(system_us, || elapsed_us(origin))),
             behind: AtomicU32::new(0),
         }
     }
@@ -48,27 +51,27 @@ impl Clock {
     }
 
     fn wall_at(&self, instant: Instant) -> UnixMs {
-        let elapsed = instant.duration_since(self.origin).as_millis() as i64;
-        UnixMs(u64::try_from(self.anchor_ms.load(Ordering::Relaxed) + elapsed).unwrap_or(0))
+        let elapsed_us = instant.duration_since(self.origin).as_micros() as i64;
+        let wall_us = self.anchor_us.load(Ordering::Relaxed) + elapsed_us;
+        UnixMs(u64::try_from(wall_us).unwrap_or(0) / 1_000)
     }
 
     /// Follows the system clock; called about once a second by one task.
     pub fn tick(&self) {
-        let elapsed = self.origin.elapsed().as_millis() as i64;
-        self.follow(system_ms() - elapsed);
+        self.follow(anchor_us(system_us, || elapsed_us(self.origin)));
     }
 
     fn follow(&self, target: i64) {
-        let behind = self.anchor_ms.load(Ordering::Relaxed) - target;
+        let behind = self.anchor_us.load(Ordering::Relaxed) - target;
         if behind > 0 {
-            let lasting = behind > SLACK_MS
+            let lasting = behind > SLACK_US
                 && self.behind.fetch_add(1, Ordering::Relaxed) + 1 >= BEHIND_TICKS;
             if !lasting {
                 return;
             }
         }
         self.behind.store(0, Ordering::Relaxed);
-        self.anchor_ms.store(target, Ordering::Relaxed);
+        self.anchor_us.store(target, Ordering::Relaxed);
     }
 }
 
@@ -104,27 +107,57 @@ pub(crate) fn http_date(at: UnixMs) -> String {
     httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(at.0))
 }
 
-fn system_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+fn system_us() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
+}
+
+/// Pairs of readings of which the best is taken: a thread may be put aside between the two.
+const READINGS: usize = 4;
+
+/// What the wall clock showed at the origin, in microseconds. The wall is read first, so that a pause
+/// makes the result too small, never too great.
+fn anchor_us(mut wall_us: impl FnMut() -> i64, mut elapsed_us: impl FnMut() -> i64) -> i64 {
+    (0..READINGS).map(|_| wall_us() - elapsed_us()).max().unwrap_or_default()
+}
+
+fn elapsed_us(origin: Instant) -> i64 {
+    origin.elapsed().as_micros() as i64
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
     fn a_step_back_is_followed_only_when_it_lasts() {
         let clock = Clock::default();
-        let start = clock.anchor_ms.load(Ordering::Relaxed);
+        let start = clock.anchor_us.load(Ordering::Relaxed);
         for (target, expected) in [
-            (start + 5_000, start + 5_000),
-            (start + 4_000, start + 5_000),
-            (start, start + 5_000),
-            (start, start + 5_000),
+            (start + 5_000_000, start + 5_000_000),
+            (start + 4_000_000, start + 5_000_000),
+            (start, start + 5_000_000),
+            (start, start + 5_000_000),
             (start, start),
         ] {
             clock.follow(target);
-            assert_eq!(clock.anchor_ms.load(Ordering::Relaxed), expected, "target {target}");
+            assert_eq!(clock.anchor_us.load(Ordering::Relaxed), expected, "target {target}");
+        }
+    }
+
+    #[test]
+    fn a_pause_between_two_readings_does_not_put_the_clock_ahead() {
+        const ORIGIN_US: i64 = 1_000_000;
+        for pauses_us in [[0; READINGS], [900; READINGS], [900, 40, 0, 900], [900, 900, 40, 900]] {
+            // One clock behind both readings, put forward by the pause between them.
+            let now = std::cell::Cell::new(0);
+            let mut pauses = pauses_us.into_iter();
+            let elapsed_us = || {
+                now.set(now.get() + pauses.next().unwrap());
+                now.get()
+            };
+            let anchor = anchor_us(|| ORIGIN_US + now.get(), elapsed_us);
+            assert_eq!(anchor, ORIGIN_US - pauses_us.iter().min().unwrap(), "{pauses_us:?}");
         }
     }
 }
