@@ -1,10 +1,11 @@
 //! Text of others on a terminal: names from files, arguments, bodies of upstreams.
 //!
-//! Nothing of it moves the cursor, colours a line or turns its direction: control characters of
-//! both sets, line and paragraph separators, marks of direction and characters without a width are
-//! written as `\u001b`, which in JSON means the same. Names are cut; bodies are not.
+//! Nothing of it moves the cursor, colours a line or turns its direction: what would is written as
+//! `\u001b`, which in JSON means the same. Names are cut; bodies are not.
 
 use std::borrow::Cow;
+
+use gateway_settings::acts_on_terminal;
 
 /// Longest text that is shown as a name, in characters.
 const NAME_SHOWN_MAX: usize = 200;
@@ -35,7 +36,7 @@ pub(crate) fn body(text: &str) -> Cow<'_, str> {
 }
 
 fn escaped(text: &str, keeps_lines: bool) -> Cow<'_, str> {
-    let is_kept = |c: char| !acts(c) || (keeps_lines && matches!(c, '\n' | '\t'));
+    let is_kept = |c: char| !acts_on_terminal(c) || (keeps_lines && matches!(c, '\n' | '\t'));
     if text.chars().all(is_kept) {
         return Cow::Borrowed(text);
     }
@@ -50,23 +51,6 @@ fn escaped(text: &str, keeps_lines: bool) -> Cow<'_, str> {
         }
     }
     Cow::Owned(shown)
-}
-
-/// Whether a terminal does something else with it than showing it.
-fn acts(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{ad}'
-                | '\u{61c}'
-                | '\u{180e}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub use directory::{LoadedDirectory, load_directory};
 pub use document::{schema, schema_text};
 pub use expand::{FILE_BYTES_MAX, LookUp};
 pub use outline::{Outline, Step, fault_at, outline};
-pub use report::Fault;
+pub use report::{Fault, acts_on_terminal};
 pub use settings::{
     AccessLog, Admin, AdminToken, Alphabet, Balance, ColumnNotes, Drain, Health, KeyForm, Listener,
     ListenerTls, Permissions, ResourceNotes, Retries, Secret, Server, Settings, Store, Telemetry,

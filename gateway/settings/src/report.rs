@@ -18,6 +18,7 @@ use std::fmt;
 
 use crate::node::{Node, Path, Position, Value};
 pub(crate) use discretion::Discretion;
+pub use source::acts_on_terminal;
 use source::{Source, printable};
 
 /// One thing that is wrong with a file, with its place and remedy.

@@ -8,7 +8,7 @@
 //! Source: RFC 8259 sections 3, 6 and 7.
 
 use crate::index::Index;
-use crate::lexer::{Step, StringLexer};
+use crate::lexer::{LiteralLexer, NumberLexer, Step, StringLexer};
 use crate::scan::{self, Lanes};
 
 /// Whether a scalar is all there is from a place to the mark: a string with no quote in it, whatever
@@ -138,7 +138,7 @@ fn scalar_end(
     let end = if *text.last()? > b' ' { mark } else { trimmed(piece, value, mark)? };
     let is_sound = match text.first() {
         Some(b'"') => is_string(piece, value, end, index, strict),
-        _ => is_bare(piece.get(value..end)?),
+        _ => is_bare(piece, value, end),
     };
     is_sound.then_some(end)
 }
@@ -175,46 +175,18 @@ fn is_string(piece: &[u8], value: usize, end: usize, index: &Index, strict: bool
     std::str::from_utf8(text).is_ok()
 }
 
-/// Whether this is a literal or a number, RFC 8259 sections 3 and 6.
-#[inline(always)]
-fn is_bare(text: &[u8]) -> bool {
-    match text.first() {
-        Some(b't') => text == b"true",
-        Some(b'f') => text == b"false",
-        Some(b'n') => text == b"null",
-        _ => is_number(text),
-    }
-}
-
-#[inline]
-fn is_number(text: &[u8]) -> bool {
-    let digits_end = |from: usize| {
-        let mut at = from;
-        while text.get(at).is_some_and(u8::is_ascii_digit) {
-            at += 1;
-        }
-        at
+/// Whether a literal or a number takes all of a range.
+#[inline(never)]
+fn is_bare(piece: &[u8], value: usize, end: usize) -> bool {
+    let Some(&first) = piece.get(value) else { return false };
+    // With the byte behind it, which tells that a number is over.
+    let piece = piece.get(..=end).unwrap_or_default();
+    let step = if matches!(first, b'-' | b'0'..=b'9') {
+        NumberLexer::default().run(piece, value)
+    } else {
+        let mut literal = LiteralLexer::new();
+        literal.start(first);
+        literal.run(piece, value)
     };
-    let mut at = usize::from(text.first() == Some(&b'-'));
-    at = match text.get(at) {
-        Some(b'0') => at + 1,
-        Some(b'1'..=b'9') => digits_end(at + 1),
-        _ => return false,
-    };
-    if text.get(at) == Some(&b'.') {
-        let end = digits_end(at + 1);
-        if end == at + 1 {
-            return false;
-        }
-        at = end;
-    }
-    if let Some(b'e' | b'E') = text.get(at) {
-        let sign = usize::from(matches!(text.get(at + 1), Some(b'+' | b'-')));
-        let end = digits_end(at + 1 + sign);
-        if end == at + 1 + sign {
-            return false;
-        }
-        at = end;
-    }
-    at == text.len()
+    step == Ok(Step::Done(end))
 }

@@ -5,7 +5,7 @@ use crate::error::Fault;
 use crate::facts::Judged;
 use crate::judge::Judgeable;
 use crate::lexer::{Literal, Step, Text};
-use crate::scan;
+use crate::{Names, Totals, scan};
 
 impl Rewriter {
     /// Begins a scalar at its first byte.
@@ -146,23 +146,29 @@ impl Rewriter {
 
     /// Writes what replaces an assistant id.
     fn write_mapped(&mut self, piece: &[u8]) {
-        let take = self.scalar.take;
-        if !matches!(take, Take::Map | Take::MapOrKeep) {
+        if !matches!(self.scalar.take, Take::Map | Take::MapOrKeep) {
             return;
         }
-        let known = self.scalar.text.text().and_then(|id| self.job.names.find(id));
-        let name = match (known, self.job.names.fallback()) {
-            (Some(name), _) => {
-                self.totals.columns_mapped += 1;
-                name
-            }
-            (None, Some(fallback)) => {
-                self.totals.columns_fallback += 1;
-                fallback
-            }
-            (None, None) if take == Take::MapOrKeep => &self.scalar.raw,
-            (None, None) => b"null",
-        };
-        self.output.literal(piece, name);
+        let Rewriter { job, ids, totals, output, scalar, .. } = self;
+        let name = name_of(&job.names, *ids, totals, scalar.text.text());
+        output.literal(piece, name.unwrap_or(&scalar.raw));
     }
+}
+
+/// What stands for an assistant id of this text, counted; None where the id itself stays.
+pub(super) fn name_of<'a>(
+    names: &'a Names,
+    ids: Take,
+    totals: &mut Totals,
+    id: Option<&[u8]>,
+) -> Option<&'a [u8]> {
+    if let Some(name) = id.and_then(|id| names.find(id)) {
+        totals.columns_mapped += 1;
+        return Some(name);
+    }
+    if let Some(fallback) = names.fallback() {
+        totals.columns_fallback += 1;
+        return Some(fallback);
+    }
+    (ids != Take::MapOrKeep).then_some(b"null")
 }

@@ -3,8 +3,6 @@
 //! Nothing below them is looked for, but every byte that leaves must still be JSON. So names and
 //! scalars are checked where they are plain, white space and marks pass with them, and what is kept
 //! is one range. Whatever is not plain is left to the machine, as in `members`.
-//!
-//! Cost: some thirty instructions a scalar besides the index's one a byte.
 
 use super::members::Work;
 use super::{Mode, Rewriter, Slot, State, plain};

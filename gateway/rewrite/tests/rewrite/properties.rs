@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use crate::documents::{HIDDEN, garbage, task};
 use crate::oracle;
-use crate::setting::{Outcome, rewrite};
+use crate::setting::{Outcome, Setting, rewrite};
 
 fn pieces<'a>(body: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
     let mut places: Vec<usize> = cuts.iter().map(|cut| cut % (body.len() + 1)).collect();
@@ -18,6 +18,22 @@ fn pieces<'a>(body: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
 fn agree(one: &Outcome, other: &Outcome) -> bool {
     let is_prefix = one.out.starts_with(&other.out) || other.out.starts_with(&one.out);
     one.result == other.result && is_prefix && (one.result.is_err() || one.out == other.out)
+}
+
+/// What comes of a body, which must be what the oracle makes of the whole, wherever it is cut.
+fn as_the_oracle_says(
+    setting: &Setting,
+    body: &[u8],
+    cuts: &[usize],
+) -> Result<Outcome, TestCaseError> {
+    let job = setting.job();
+    let whole = rewrite(&job, [body]);
+    let expected = oracle::expect(setting, body);
+    let accepted = whole.result.is_ok().then(|| String::from_utf8_lossy(&whole.out));
+    prop_assert_eq!(accepted, expected.as_deref().map(String::from_utf8_lossy));
+    prop_assert!(agree(&whole, &rewrite(&job, pieces(body, cuts))), "cut at {:?}", cuts);
+    prop_assert!(agree(&whole, &rewrite(&job, body.chunks(1))), "cut everywhere");
+    Ok(whole)
 }
 
 /// A thousand cases, or as many as `PROPTEST_CASES` says.
@@ -36,19 +52,12 @@ proptest! {
         (setting, body) in task(),
         cuts in proptest::collection::vec(any::<usize>(), 0..6),
     ) {
-        let body = body.as_bytes();
-        let job = setting.job();
-        let whole = rewrite(&job, [body]);
-        let expected = oracle::expect(&setting, body);
-        let accepted = whole.result.is_ok().then(|| String::from_utf8_lossy(&whole.out));
-        prop_assert_eq!(accepted, expected.as_deref().map(String::from_utf8_lossy));
+        let whole = as_the_oracle_says(&setting, body.as_bytes(), &cuts)?;
         if whole.result.is_ok() {
             // Another reader agrees that it is JSON; it does not take numbers beyond a float.
             let out = String::from_utf8_lossy(&whole.out).replace("1e400", "1");
             prop_assert!(serde_json::from_str::<serde_json::Value>(&out).is_ok(), "{}", out);
         }
-        prop_assert!(agree(&whole, &rewrite(&job, pieces(body, &cuts))), "cut at {:?}", cuts);
-        prop_assert!(agree(&whole, &rewrite(&job, body.chunks(1))), "cut everywhere");
     }
 
     /// M5: what is read in one look may be shorter or longer than a value, a row or the body.
@@ -60,14 +69,7 @@ proptest! {
         cuts in proptest::collection::vec(any::<usize>(), 0..4),
     ) {
         let body = body.replace("than any id", &filler.repeat(len));
-        let body = body.as_bytes();
-        let job = setting.job();
-        let whole = rewrite(&job, [body]);
-        let expected = oracle::expect(&setting, body);
-        let accepted = whole.result.is_ok().then(|| String::from_utf8_lossy(&whole.out));
-        prop_assert_eq!(accepted, expected.as_deref().map(String::from_utf8_lossy));
-        prop_assert!(agree(&whole, &rewrite(&job, pieces(body, &cuts))), "cut at {:?}", cuts);
-        prop_assert!(agree(&whole, &rewrite(&job, body.chunks(1))), "cut everywhere");
+        as_the_oracle_says(&setting, body.as_bytes(), &cuts)?;
     }
 
     /// C1 C5: a thread at two bodies in turn, for callers who are shown other columns, mixes nothing up.

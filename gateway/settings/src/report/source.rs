@@ -142,8 +142,20 @@ const MARGIN: usize = 4 * KEY_RUN;
 
 /// Nothing that moves a cursor or turns a line around reaches a terminal. One character for one.
 pub(super) fn printable(text: &str) -> String {
-    let turns = |c: char| {
-        matches!(
+    text.chars()
+        .map(|c| match c {
+            '\t' => ' ',
+            c if acts_on_terminal(c) => '·',
+            c => c,
+        })
+        .collect()
+}
+
+/// Whether a terminal does something else with a character than showing it: control characters of both
+/// sets, separators of lines and paragraphs, marks of direction, characters without a width.
+pub fn acts_on_terminal(c: char) -> bool {
+    c.is_control()
+        || matches!(
             c,
             '\u{ad}'
                 | '\u{61c}'
@@ -155,14 +167,6 @@ pub(super) fn printable(text: &str) -> String {
                 | '\u{fff9}'..='\u{fffb}'
                 | '\u{e0000}'..='\u{e007f}'
         )
-    };
-    text.chars()
-        .map(|c| match c {
-            '\t' => ' ',
-            c if c.is_control() || turns(c) => '·',
-            c => c,
-        })
-        .collect()
 }
 
 /// Shortest run of letters and digits that is taken for a key or a digest.
