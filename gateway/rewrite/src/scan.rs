@@ -189,15 +189,34 @@ fn blocks(
     bytes.len()
 }
 
-/// The 32 bytes at a place, if there are so many.
+/// How many bytes the walk has before it at a time.
+pub(crate) const NEAR: usize = 160;
+
+/// The bytes from a place on. Behind the end of all there are zeros, in `pad`.
 #[inline(always)]
-pub(crate) fn chunk(bytes: &[u8], at: usize) -> Option<&[u8; 32]> {
-    if at < bytes.len().saturating_sub(31) {
-        // SAFETY: at + 32 <= len, as at < len - 31. One comparison where a slice would need two.
-        Some(unsafe { &*bytes.as_ptr().add(at).cast::<[u8; 32]>() })
+pub(crate) fn near<'a>(bytes: &'a [u8], at: usize, pad: &'a mut [u8; NEAR]) -> &'a [u8; NEAR] {
+    if at < bytes.len().saturating_sub(NEAR - 1) {
+        // SAFETY: at + NEAR <= len, as at < len - (NEAR - 1). One comparison where a slice would need two.
+        unsafe { &*bytes.as_ptr().add(at).cast::<[u8; NEAR]>() }
     } else {
-        None
+        padded(bytes, at, pad);
+        pad
     }
+}
+
+#[cold]
+fn padded(bytes: &[u8], at: usize, pad: &mut [u8; NEAR]) {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let (front, behind) = pad.split_at_mut(rest.len().min(NEAR));
+    front.copy_from_slice(&rest[..front.len()]);
+    behind.fill(0);
+}
+
+/// The 32 bytes at a place up to 128, to which greater ones are cut: no comparison is left of it.
+#[inline(always)]
+pub(crate) fn lane(near: &[u8; NEAR], at: usize) -> &[u8; 32] {
+    const EMPTY: [u8; 32] = [0; 32];
+    near[at & 127..].first_chunk().unwrap_or(&EMPTY)
 }
 
 /// What the walk asks of 32 bytes at once. One bit a byte, the lowest for the first.
@@ -208,6 +227,9 @@ pub(crate) trait Lanes: Copy {
     fn stops(self, bytes: &[u8; 32]) -> u32;
     /// Bytes of non-ASCII characters.
     fn high(self, bytes: &[u8; 32]) -> u32;
+    fn digits(self, bytes: &[u8; 32]) -> u32;
+    /// Bytes that end a number or literal, as [`continues_token`](crate::lexer::continues_token) has it.
+    fn ends(self, bytes: &[u8; 32]) -> u32;
 }
 
 /// Something to do with the widest lanes there are. `run` and what it calls should be inlined, so that
@@ -295,6 +317,18 @@ mod x86 {
             // SAFETY: as above.
             unsafe { high(bytes) }
         }
+
+        #[inline(always)]
+        fn digits(self, bytes: &[u8; 32]) -> u32 {
+            // SAFETY: as above.
+            unsafe { digits(bytes) }
+        }
+
+        #[inline(always)]
+        fn ends(self, bytes: &[u8; 32]) -> u32 {
+            // SAFETY: as above.
+            unsafe { ends(bytes) }
+        }
     }
 
     #[target_feature(enable = "avx2")]
@@ -341,6 +375,37 @@ mod x86 {
         bits(load(bytes))
     }
 
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn digits(bytes: &[u8; 32]) -> u32 {
+        let above = _mm256_sub_epi8(load(bytes), _mm256_set1_epi8(b'0'.cast_signed()));
+        bits(_mm256_cmpeq_epi8(_mm256_min_epu8(above, _mm256_set1_epi8(9)), above))
+    }
+
+    /// By each half of a byte the sets of token bytes that it may be of; those of both halves are the
+    /// byte's own. One set: `+-.`, digits, `A` to `O` and `a` to `o`, `P` to `Z` and `_`, `p` to `z`.
+    const TOKENS_BY_LOW_HALF: [u8; 16] =
+        [26, 30, 30, 30, 30, 30, 30, 30, 30, 30, 28, 5, 4, 5, 5, 12];
+    const TOKENS_BY_HIGH_HALF: [u8; 16] = [0, 0, 1, 2, 4, 8, 4, 16, 0, 0, 0, 0, 0, 0, 0, 0];
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn ends(bytes: &[u8; 32]) -> u32 {
+        let bytes = load(bytes);
+        // What is high is no token byte: for it the shuffle says nothing.
+        let low = _mm256_shuffle_epi8(table(&TOKENS_BY_LOW_HALF), bytes);
+        let halves = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), _mm256_set1_epi8(15));
+        let high = _mm256_shuffle_epi8(table(&TOKENS_BY_HIGH_HALF), halves);
+        bits(_mm256_cmpeq_epi8(_mm256_and_si256(low, high), _mm256_setzero_si256()))
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn table(bytes: &[u8; 16]) -> __m256i {
+        // SAFETY: the array has the 16 bytes that are loaded, and the load needs no alignment.
+        _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) })
+    }
+
     /// For each bit whether the number of bits up to and with it is odd: a product without carries
     /// with all ones.
     #[target_feature(enable = "pclmulqdq")]
@@ -371,11 +436,9 @@ mod x86 {
     #[inline]
     fn half_avx2(bytes: &[u8; 32]) -> Marks {
         let bytes = load(bytes);
-        // SAFETY: the array has the 16 bytes that are loaded, and the load needs no alignment.
-        let table = unsafe { _mm_loadu_si128(MARK_BY_LOW_HALF.as_ptr().cast()) };
         let bits = |hits: __m256i| u64::from(bits(hits));
         let equal = |byte: u8| _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(byte.cast_signed()));
-        let expected = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), bytes);
+        let expected = _mm256_shuffle_epi8(table(&MARK_BY_LOW_HALF), bytes);
         let folded = _mm256_or_si256(bytes, _mm256_set1_epi8(0x20));
         Marks {
             quotes: bits(equal(b'"')),

@@ -13,13 +13,14 @@
 //! Cost: as measured in docs/rewriter.md, about half of all that the crate does.
 
 use super::memo::{self, Fate, LEAD_MAX, Lead, Member, Memo};
+use super::plain::Scalar;
 use super::scalar::name_of;
 use super::{Mode, NameAt, Rewriter, Slot, State, plain};
 use crate::Job;
 use crate::error::Fault;
 use crate::facts::Judged;
 use crate::index::Index;
-use crate::scan::{self, Lanes, space_end};
+use crate::scan::{self, Lanes, NEAR, space_end};
 
 /// What a thread lends to the body it is at.
 pub(super) struct Work {
@@ -119,79 +120,82 @@ impl Rewriter {
         let rows_pass = self.top.is_row
             && !self.row.is_held
             && self.stack.last().is_some_and(|around| around.mode == Mode::Rows);
-        let Work { index, memo, mark: number, start: before_first } = work;
-        let mut marks = index.marks().get(*number..).unwrap_or_default().iter();
-        let (start, mut at, node) = (at, at, self.top.node);
-        let mut last = self.top.last;
+        let Work { index, memo, mark: number, start } = work;
+        let (members, node) = (memo.members(), self.top.node);
+        let before_first = &members[usize::from(*start)];
+        let mut last = &members[usize::from(self.top.last)];
+        let mut marks = index.marks().get(*number..).unwrap_or_default();
+        let mut first_at = if self.state == State::FirstName { at } else { usize::MAX };
+        let (start, mut at) = (at, at);
+        // Whether the comma before a member is the byte before it, and to be written.
+        let mut joins = self.top.wrote && at > 0;
         let (mut dropped, mut rows) = (0, 0);
-        let mut is_first = self.state == State::FirstName;
+        let mut pad = [0; NEAR];
         let stop = loop {
-            let guess = memo.member(last).next;
-            let member = memo.member(guess);
-            if member.node != node || !member.is_at(piece, at, lanes) {
+            let near = scan::near(piece, at, &mut pad);
+            let member = &members[usize::from(last.next)];
+            if member.node != node || !member.is_at(near, lanes) {
                 break Stop::Unknown(at);
             }
-            let value = at + usize::from(member.lead.value);
-            let Some(&mark) = marks.next() else { break Stop::Unmarked(at) };
+            let Some((&mark, behind)) = marks.split_first() else { break Stop::Unmarked(at) };
             let mut mark = mark as usize;
-            let (Some(&first), Some(mut stop)) = (piece.get(value), piece.get(mark).copied())
-            else {
-                break Stop::Unmarked(at);
-            };
-            last = guess;
+            let Some(&(mut stop)) = piece.get(mark) else { break Stop::Unmarked(at) };
+            marks = behind;
+            last = member;
+            let from = usize::from(member.lead.value);
+            let scalar = Scalar { piece, near, from, value: at + from, mark, index };
+            let ends = matches!(stop, b',' | b'}');
             if member.fate.is_dropped() {
                 dropped += member.weight;
-                if first | 0x20 == b'{' {
+                if !ends {
                     let room = usize::from(self.job.bounds.depth).saturating_sub(self.stack.len());
-                    match pass_over(piece, first, mark == value, &mut marks, room) {
-                        Some(behind) => (mark, stop) = (behind, piece[behind]),
-                        None => break Stop::Value(at, guess),
-                    }
-                } else if !matches!(stop, b',' | b'}')
-                    || !plain::is_hidden(piece, value, first, mark, index, lanes)
-                {
-                    break Stop::Value(at, guess);
-                }
-            } else if matches!(stop, b',' | b'}')
-                && let Some(end) = plain::shown_end(piece, value, first, mark, index, lanes)
-                && member.fate != Fate::Walked
-                && member.fate != Fate::Judged
-            {
-                if member.fate == Fate::Assistant {
-                    if !self.named_member(piece, at, member.lead, end) {
-                        break Stop::Value(at, guess);
-                    }
-                } else if member.lead.is_tight && self.top.wrote && at > 0 {
-                    self.output.range(piece, at - 1, end);
-                } else {
-                    self.kept_member(piece, at, member.lead, end);
+                    let Some(passed) = pass_over(piece, at + from, mark, marks, room) else {
+                        break Stop::Value(at, member.number);
+                    };
+                    (mark, marks) = passed;
+                    stop = piece[mark];
+                } else if !scalar.is_hidden(lanes) {
+                    break Stop::Value(at, member.number);
                 }
             } else {
-                break Stop::Value(at, guess);
+                if !ends || !member.fate.is_kept() {
+                    break Stop::Value(at, member.number);
+                }
+                let end = scalar.shown_end(lanes);
+                if end == plain::UNSOUND {
+                    break Stop::Value(at, member.number);
+                }
+                if joins && member.is_tight_shown {
+                    self.output.range(piece, at - 1, end);
+                } else if self.kept_member(piece, at, member, end) {
+                    joins = true;
+                } else {
+                    break Stop::Value(at, member.number);
+                }
             }
             at = mark + 1;
-            if stop != b',' {
-                if !rows_pass || !is_row_next(piece, mark, marks.as_slice()) {
-                    break Stop::Closed(mark);
-                }
-                // What `close`, `after` and `start_row` do where nothing is judged or held.
-                self.output.range(piece, mark, mark + ROW_TO_ROW.len());
-                marks.nth(1);
-                rows += 1;
-                at = mark + ROW_TO_ROW.len();
-                last = *before_first;
-                self.top.wrote = false;
-                is_first = true;
+            if stop == b',' {
                 continue;
             }
-            is_first = false;
+            if !rows_pass || !is_row_next(piece, mark, marks) {
+                break Stop::Closed(mark);
+            }
+            // What `close`, `after` and `start_row` do where nothing is judged or held.
+            self.output.range(piece, mark, mark + ROW_TO_ROW.len());
+            marks = marks.get(2..).unwrap_or_default();
+            rows += 1;
+            at = mark + ROW_TO_ROW.len();
+            first_at = at;
+            last = before_first;
+            self.top.wrote = false;
+            joins = false;
         };
-        *number = index.marks().len() - marks.as_slice().len();
+        *number = index.marks().len() - marks.len();
         if at != start {
             self.comma = at - 1;
         }
-        self.state = if is_first { State::FirstName } else { State::NextName };
-        self.top.last = last;
+        self.state = if at == first_at { State::FirstName } else { State::NextName };
+        self.top.last = last.number;
         self.totals.columns_hidden += dropped & u64::from(u32::MAX);
         self.totals.columns_unlisted += dropped >> 32;
         self.totals.rows += rows;
@@ -268,26 +272,26 @@ impl Rewriter {
         if value < piece.len() { self.value(piece, value) } else { Ok(value) }
     }
 
-    /// Writes a member whose parts do not lie side by side.
+    /// Writes a member that is not to be joined to the one before as it is. False: it is an id that must
+    /// be decoded first.
     #[inline(never)]
-    fn kept_member(&mut self, piece: &[u8], at: usize, lead: Lead, end: usize) {
-        self.announced(piece, at, lead);
-        self.output.range(piece, at + usize::from(lead.value), end);
-    }
-
-    /// Writes a member that holds an assistant id. False: the id must be decoded first.
-    #[inline(never)]
-    fn named_member(&mut self, piece: &[u8], at: usize, lead: Lead, end: usize) -> bool {
-        let value = at + usize::from(lead.value);
-        let is_plain = memchr::memchr(b'\\', &piece[value..end]).is_none();
-        if is_plain && lead.is_tight && self.top.wrote && at > 0 {
-            self.output.range(piece, at - 1, value);
-            self.named(piece, value, end);
-        } else if is_plain {
-            self.announced(piece, at, lead);
-            self.named(piece, value, end);
+    fn kept_member(&mut self, piece: &[u8], at: usize, member: &Member, end: usize) -> bool {
+        let value = at + usize::from(member.lead.value);
+        let is_id = member.fate == Fate::Assistant;
+        if is_id && memchr::memchr(b'\\', &piece[value..end]).is_some() {
+            return false;
         }
-        is_plain
+        if member.lead.is_tight && self.top.wrote && at > 0 {
+            self.output.range(piece, at - 1, value);
+        } else {
+            self.announced(piece, at, member.lead);
+        }
+        if is_id {
+            self.named(piece, value, end);
+        } else {
+            self.output.range(piece, value, end);
+        }
+        true
     }
 
     /// Writes a member's comma and name.
@@ -353,22 +357,25 @@ fn is_row_next(piece: &[u8], mark: usize, marks: &[u32]) -> bool {
         && marks.get(1) == Some(&(mark as u32 + 2))
 }
 
-/// Passes from a bracket, whose mark was taken, to the answering bracket, with nothing behind it but
-/// white space up to the next mark. Returns that mark if it may follow a member.
+/// Passes from a bracket, if the value begins with the mark that was taken, to the answering bracket, with
+/// nothing behind it but white space up to the next mark. Returns that mark, if it may follow a member,
+/// and those behind it.
 #[inline(never)]
-fn pass_over(
+fn pass_over<'a>(
     piece: &[u8],
-    first: u8,
-    is_mark: bool,
-    marks: &mut std::slice::Iter<'_, u32>,
+    value: usize,
+    mark: usize,
+    marks: &'a [u32],
     room: usize,
-) -> Option<usize> {
+) -> Option<(usize, &'a [u32])> {
+    let first = *piece.get(value)?;
     // Kinds of the open brackets, the innermost in the lowest bit.
     let mut kinds = u64::from(first == b'{');
     let mut depth = 1;
-    if !is_mark || room == 0 {
+    if mark != value || !matches!(first, b'{' | b'[') || room == 0 {
         return None;
     }
+    let mut marks = marks.iter();
     let end = loop {
         let mark = *marks.next()? as usize;
         match piece.get(mark)? {
@@ -393,5 +400,5 @@ fn pass_over(
     };
     let mark = *marks.next()? as usize;
     let is_next = space_end(piece, end) == mark && matches!(piece.get(mark)?, b',' | b'}');
-    is_next.then_some(mark)
+    is_next.then_some((mark, marks.as_slice()))
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::Slot;
 use crate::facts::Judged;
-use crate::scan::{self, Lanes};
+use crate::scan::{self, Lanes, NEAR};
 use crate::trie::{NO_NODE, NodeId};
 use crate::{Catalogue, Job, Shown};
 
@@ -49,6 +49,12 @@ impl Fate {
     pub(super) fn is_dropped(self) -> bool {
         matches!(self, Fate::Hidden | Fate::Unlisted)
     }
+
+    /// Whether a scalar passes, or what stands for it.
+    #[inline]
+    pub(super) fn is_kept(self) -> bool {
+        matches!(self, Fate::Shown | Fate::Assistant)
+    }
 }
 
 /// Where the parts of a member lie, as lengths from behind the comma or bracket before it.
@@ -72,13 +78,18 @@ pub(super) struct Member {
     rest: [u8; 32],
     /// A bit for each of the first 32 bytes that there are.
     asked: u32,
-    /// What of these must be equal: all of them, but one that was not asked for in `NONE`.
+    /// What of these must be equal: all of them; but one that was not asked for, if there are more than
+    /// 32, and in `NONE`.
     wanted: u32,
+    /// It is a scalar to be shown, and there is nothing but its name and colon before it.
+    pub(super) is_tight_shown: bool,
     pub(super) lead: Lead,
     pub(super) fate: Fate,
     /// What it adds to the count of what is dropped: hidden ones in the lower half, unlisted ones above.
     pub(super) weight: u64,
-    /// The member that followed this one last.
+    /// Its own number in the memo.
+    pub(super) number: u8,
+    /// The number of the member that followed this one last.
     pub(super) next: u8,
     pub(super) node: NodeId,
     pub(super) slot: Slot,
@@ -91,13 +102,27 @@ impl Member {
         let (first, more) = bytes.split_at(bytes.len().min(32));
         start[..first.len()].copy_from_slice(first);
         rest[..more.len()].copy_from_slice(more);
-        let wanted = u32::MAX.checked_shr(32 - first.len() as u32).unwrap_or(0);
+        let all = u32::MAX.checked_shr(32 - first.len() as u32).unwrap_or(0);
+        let (asked, wanted) = if more.is_empty() { (all, all) } else { (0, 1) };
         let weight = match fate {
             Fate::Hidden => 1,
             Fate::Unlisted => 1 << 32,
             _ => 0,
         };
-        Member { start, rest, asked: wanted, wanted, lead, fate, weight, next: NONE, node, slot }
+        Member {
+            start,
+            rest,
+            asked,
+            wanted,
+            is_tight_shown: fate == Fate::Shown && lead.is_tight,
+            lead,
+            fate,
+            weight,
+            number: NONE,
+            next: NONE,
+            node,
+            slot,
+        }
     }
 
     fn none() -> Member {
@@ -105,15 +130,19 @@ impl Member {
         Member { wanted: 1, ..Member::new(b"", lead, NO_NODE, Fate::Walked, Slot::HIDDEN) }
     }
 
-    /// Whether the piece goes on with this member at a place.
+    /// Whether this member is what is near.
     #[inline(always)]
-    pub(super) fn is_at(&self, piece: &[u8], at: usize, lanes: impl Lanes) -> bool {
+    pub(super) fn is_at(&self, near: &[u8; NEAR], lanes: impl Lanes) -> bool {
+        lanes.equal(scan::lane(near, 0), &self.start) & self.asked == self.wanted
+            || self.is_at_and_long(near)
+    }
+
+    #[cold]
+    fn is_at_and_long(&self, near: &[u8; NEAR]) -> bool {
         let len = usize::from(self.lead.value);
-        let Some(bytes) = scan::chunk(piece, at) else {
-            return piece.get(at..at + len).is_some_and(|bytes| self.is(self.node, bytes));
-        };
-        lanes.equal(bytes, &self.start) & self.asked == self.wanted
-            && (len <= 32 || piece.get(at + 32..at + len) == self.rest.get(..len - 32))
+        (33..=LEAD_MAX).contains(&len)
+            && near.starts_with(&self.start)
+            && near.get(32..len) == self.rest.get(..len - 32)
     }
 
     fn is(&self, node: NodeId, bytes: &[u8]) -> bool {
@@ -163,6 +192,11 @@ impl Memo {
     }
 
     #[inline(always)]
+    pub(super) fn members(&self) -> &[Member; MEMBERS_MAX] {
+        &self.members
+    }
+
+    #[inline(always)]
     pub(super) fn member(&self, number: u8) -> &Member {
         &self.members[usize::from(number)]
     }
@@ -203,7 +237,7 @@ impl Memo {
 
     fn add(&mut self, member: Member) -> Option<u8> {
         let number = u8::try_from(self.len).ok()?;
-        self.members[self.len] = member;
+        self.members[self.len] = Member { number, ..member };
         self.len += 1;
         Some(number)
     }

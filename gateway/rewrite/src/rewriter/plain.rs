@@ -9,59 +9,118 @@
 
 use crate::index::Index;
 use crate::lexer::{LiteralLexer, NumberLexer, Step, StringLexer};
-use crate::scan::{self, Lanes};
+use crate::scan::{self, Lanes, NEAR};
 
-/// Whether a scalar is all there is from a place to the mark: a string with no quote in it, whatever
-/// else, or a sound bare scalar.
-#[inline(always)]
-pub(super) fn is_hidden(
-    piece: &[u8],
-    value: usize,
-    first: u8,
-    mark: usize,
-    index: &Index,
-    lanes: impl Lanes,
-) -> bool {
-    let is_short = match first {
-        b'"' => string_stop(piece, value + 1, mark, |bytes| lanes.quotes(bytes)) + 1 == mark,
-        _ => is_short_bare(piece, value, mark),
-    };
-    is_short || scalar_end(piece, value, mark, index, false).is_some()
+/// No end of any scalar.
+pub(super) const UNSOUND: usize = usize::MAX;
+
+/// A scalar before a mark.
+#[derive(Clone, Copy)]
+pub(super) struct Scalar<'a> {
+    pub(super) piece: &'a [u8],
+    /// What lies in the piece from some place on, and at which of it the scalar begins.
+    pub(super) near: &'a [u8; NEAR],
+    pub(super) from: usize,
+    /// Where it begins in the piece, and where the mark is.
+    pub(super) value: usize,
+    pub(super) mark: usize,
+    pub(super) index: &'a Index,
 }
 
-/// The end of a scalar that is all there is from a place to the mark and may be shown: a string of
-/// UTF-8 with sound escapes, or a sound bare scalar.
-#[inline(always)]
-pub(super) fn shown_end(
-    piece: &[u8],
-    value: usize,
-    first: u8,
-    mark: usize,
-    index: &Index,
-    lanes: impl Lanes,
-) -> Option<usize> {
-    if first == b'"' {
-        // The first stop is the quote that ends the string: it is one itself, and lies before the mark.
-        if let Some(bytes) = scan::chunk(piece, value + 1)
-            && value + 2 + lanes.stops(bytes).trailing_zeros() as usize == mark
-            && lanes.high(bytes) == 0
-        {
-            return Some(mark);
-        }
-        if is_long_string(piece, value + 1, mark, lanes) {
-            return Some(mark);
-        }
-    } else if is_short_bare(piece, value, mark) {
-        return Some(mark);
+impl Scalar<'_> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.mark.wrapping_sub(self.value)
     }
-    scalar_end(piece, value, mark, index, true)
+
+    #[inline(always)]
+    fn first(&self) -> u8 {
+        scan::lane(self.near, self.from)[0]
+    }
+
+    /// Whether it is all there is up to the mark: a string, whatever is in it, or something bare of
+    /// which the machine would find the same end.
+    #[inline(always)]
+    pub(super) fn is_hidden(&self, lanes: impl Lanes) -> bool {
+        let len = self.len();
+        if self.first() == b'"' {
+            let quotes = lanes.quotes(scan::lane(self.near, self.from + 1));
+            let end = if quotes != 0 {
+                2 + quotes.trailing_zeros()
+            } else {
+                34 + lanes.quotes(scan::lane(self.near, self.from + 33)).trailing_zeros()
+            };
+            if end as usize == len {
+                return true;
+            }
+        } else {
+            // The mark itself is no part of one.
+            let ends = lanes.ends(scan::lane(self.near, self.from));
+            if ends.trailing_zeros() as usize == len && len != 0 {
+                return true;
+            }
+        }
+        scalar_end(self.piece, self.value, self.mark, self.index, false).is_some()
+    }
+
+    /// The end of one that is all there is up to the mark and may be shown: a string of UTF-8 with
+    /// sound escapes, a number or a literal. Else [`UNSOUND`].
+    #[inline(always)]
+    pub(super) fn shown_end(&self, lanes: impl Lanes) -> usize {
+        let is_short = if self.first() == b'"' {
+            self.is_short_string(lanes) || is_long_string(self.piece, self.value, self.mark, lanes)
+        } else {
+            self.is_short_bare(lanes)
+        };
+        if is_short {
+            return self.mark;
+        }
+        scalar_end(self.piece, self.value, self.mark, self.index, true).unwrap_or(UNSOUND)
+    }
+
+    /// Whether it is a string of at most 31 plain ASCII bytes. There may be others.
+    #[inline(always)]
+    fn is_short_string(&self, lanes: impl Lanes) -> bool {
+        let bytes = scan::lane(self.near, self.from + 1);
+        // The first stop is the quote that ends the string: it is one itself, and lies before the mark.
+        let stops = lanes.stops(bytes);
+        let up_to_stop = stops ^ stops.wrapping_sub(1);
+        2 + stops.trailing_zeros() as usize == self.len() && lanes.high(bytes) & up_to_stop == 0
+    }
+
+    /// Whether it is a literal, or a number of at most 31 bytes without a sign or an exponent. There may
+    /// be others.
+    #[inline(always)]
+    fn is_short_bare(&self, lanes: impl Lanes) -> bool {
+        let (len, bytes) = (self.len(), scan::lane(self.near, self.from));
+        let digits = lanes.digits(bytes);
+        let whole = digits.trailing_ones();
+        if whole == 0 {
+            return matches!(
+                (len, bytes),
+                (4, [b't', b'r', b'u', b'e', ..] | [b'n', b'u', b'l', b'l', ..])
+                    | (5, [b'f', b'a', b'l', b's', b'e', ..])
+            );
+        }
+        if bytes[0] == b'0' && whole != 1 {
+            return false;
+        }
+        if whole as usize == len {
+            return true;
+        }
+        let fraction = (digits >> (whole & 31) >> 1).trailing_ones();
+        fraction != 0
+            && bytes[whole as usize & 31] == b'.'
+            && (whole + 1 + fraction) as usize == len
+    }
 }
 
-/// Whether a string without escapes goes from a place, behind its quote, to the mark. There may be others.
+/// Whether it is a string without escapes. There may be others.
 #[inline(never)]
-fn is_long_string(piece: &[u8], from: usize, mark: usize, lanes: impl Lanes) -> bool {
+fn is_long_string(piece: &[u8], value: usize, mark: usize, lanes: impl Lanes) -> bool {
+    let from = value + 1;
     let (mut at, mut high) = (from, 0);
-    while let Some(bytes) = scan::chunk(piece, at) {
+    while let Some(bytes) = piece.get(at..).and_then(<[u8]>::first_chunk) {
         high |= lanes.high(bytes);
         let stops = lanes.stops(bytes);
         if stops != 0 {
@@ -77,55 +136,8 @@ fn is_long_string(piece: &[u8], from: usize, mark: usize, lanes: impl Lanes) -> 
     false
 }
 
-/// The first stop in a string of at most 64 bytes; some other place if there is none.
-#[inline(always)]
-fn string_stop(piece: &[u8], from: usize, mark: usize, stops: impl Fn(&[u8; 32]) -> u32) -> usize {
-    let Some(bytes) = scan::chunk(piece, from) else { return mark };
-    let hits = stops(bytes);
-    if hits != 0 {
-        return from + hits.trailing_zeros() as usize;
-    }
-    let Some(bytes) = scan::chunk(piece, from + 32) else { return mark };
-    from + 32 + stops(bytes).trailing_zeros() as usize
-}
-
-/// Whether a range holds a literal, or a number of at most eight digits and a point. There may be others.
-#[inline(always)]
-fn is_short_bare(piece: &[u8], from: usize, to: usize) -> bool {
-    const TRUE: u64 = u32::from_le_bytes(*b"true") as u64;
-    const NULL: u64 = u32::from_le_bytes(*b"null") as u64;
-    const FALSE: u64 = u64::from_le_bytes(*b"false\0\0\0");
-    let len = to.wrapping_sub(from);
-    let Some(bytes) = piece.get(from..).and_then(<[u8]>::first_chunk) else { return false };
-    if !(1..=8).contains(&len) {
-        return false;
-    }
-    let unused = 64 - 8 * len as u32;
-    let word = u64::from_le_bytes(*bytes) << unused >> unused;
-    // The length too: bytes of zero behind a literal would otherwise be taken for none.
-    if matches!((word, len), (TRUE | NULL, 4) | (FALSE, 5)) {
-        return true;
-    }
-    let zeros = u64::from_le_bytes([b'0'; 8]);
-    let dots = scan::equal_bytes_exactly(word, b'.');
-    let point = dots.trailing_zeros() as usize / 8;
-    let (word, leading) = if dots == 0 {
-        (word, len == 1)
-    } else {
-        // With one point, not first and not last, what is left must be digits.
-        if dots & (dots - 1) != 0 || point == 0 || point + 1 == len {
-            return false;
-        }
-        (word ^ u64::from(b'.' ^ b'0') << (point * 8), point == 1)
-    };
-    // Digits have the upper half 3, and still have it with 6 added to the lower half.
-    let digits = zeros << unused >> unused;
-    let sixes = u64::from_le_bytes([6; 8]) << unused >> unused;
-    let upper = u64::from_le_bytes([0xf0; 8]);
-    (word & upper | (word.wrapping_add(sixes) & upper) >> 4) == (digits | digits >> 4)
-        && (word as u8 != b'0' || leading)
-}
-
+/// Where a scalar ends, if there is nothing but white space up to the mark. `strict`: and if it may be
+/// shown.
 #[inline(never)]
 fn scalar_end(
     piece: &[u8],

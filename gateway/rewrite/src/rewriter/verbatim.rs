@@ -5,9 +5,10 @@
 //! is one range. Whatever is not plain is left to the machine, as in `members`.
 
 use super::members::Work;
+use super::plain::Scalar;
 use super::{Mode, Rewriter, Slot, State, plain};
 use crate::error::Fault;
-use crate::scan::{self, Lanes, space_end};
+use crate::scan::{self, Lanes, NEAR, space_end};
 use crate::trie::NO_NODE;
 
 struct Verbatim<'a> {
@@ -60,7 +61,7 @@ impl Rewriter {
         work: &mut Work,
         lanes: impl Lanes,
     ) -> Result<usize, Fault> {
-        let mut at = at;
+        let (mut at, mut pad) = (at, [0; NEAR]);
         while self.is_verbatim() {
             let token = space_end(piece, at);
             let Some(&byte) = piece.get(token) else { break };
@@ -82,7 +83,7 @@ impl Rewriter {
                 // A member's value comes with its name, unless the machine read the name.
                 (State::Value, _) => token,
                 (State::FirstName | State::NextName, b'"') => {
-                    match plain_name_end(piece, token, lanes) {
+                    match plain_name_end(piece, token, &mut pad, lanes) {
                         Some(value) => value,
                         None => break,
                     }
@@ -102,8 +103,12 @@ impl Rewriter {
             if stop != b',' && stop != close {
                 break;
             }
-            let end = plain::shown_end(piece, value, first, mark, &work.index, lanes);
-            let Some(end) = end else { break };
+            let near = scan::near(piece, value, &mut pad);
+            let scalar = Scalar { piece, near, from: 0, value, mark, index: &work.index };
+            let end = scalar.shown_end(lanes);
+            if end == plain::UNSOUND {
+                break;
+            }
             self.output.range(piece, at, end);
             self.state = State::After;
             at = end;
@@ -114,8 +119,13 @@ impl Rewriter {
 
 /// Where the value begins behind a name of at most 32 plain ASCII bytes.
 #[inline(always)]
-fn plain_name_end(piece: &[u8], quote: usize, lanes: impl Lanes) -> Option<usize> {
-    let bytes = scan::chunk(piece, quote + 1)?;
+fn plain_name_end(
+    piece: &[u8],
+    quote: usize,
+    pad: &mut [u8; NEAR],
+    lanes: impl Lanes,
+) -> Option<usize> {
+    let bytes = scan::lane(scan::near(piece, quote, pad), 1);
     let stops = lanes.stops(bytes);
     let before = (stops & stops.wrapping_neg()).wrapping_sub(1);
     let end = quote + 1 + stops.trailing_zeros() as usize;

@@ -126,17 +126,16 @@ fn the_last_bytes_make_a_block_with_blanks() {
 struct Answers<'a>(&'a [u8]);
 
 impl Task for Answers<'_> {
-    type Done = Vec<[u32; 4]>;
+    type Done = Vec<[u32; 6]>;
 
     fn run(self, lanes: impl Lanes) -> Self::Done {
         let other: &[u8; 32] = self.0.first_chunk().expect("32 bytes");
-        let answer = |at| {
-            chunk(self.0, at).map(|bytes| {
-                let equal = lanes.equal(bytes, other);
-                [equal, lanes.quotes(bytes), lanes.stops(bytes), lanes.high(bytes)]
-            })
+        let answer = |bytes: &[u8; 32]| {
+            let [quotes, stops, high] =
+                [lanes.quotes(bytes), lanes.stops(bytes), lanes.high(bytes)];
+            [lanes.equal(bytes, other), quotes, stops, high, lanes.digits(bytes), lanes.ends(bytes)]
         };
-        (0..).map_while(answer).collect()
+        self.0.windows(32).filter_map(|window| window.first_chunk()).map(answer).collect()
     }
 }
 
@@ -157,8 +156,25 @@ fn all_widths_answer_alike_and_as_a_plain_loop() {
             bits(&|_, byte| byte == b'"'),
             bits(&|_, byte| byte < 0x20 || byte == b'"' || byte == b'\\'),
             bits(&|_, byte| byte >= 0x80),
+            bits(&|_, byte| byte.is_ascii_digit()),
+            bits(&|_, byte| !byte.is_ascii_alphanumeric() && !b"+-._".contains(&byte)),
         ];
         assert_eq!(*answer, plain, "at {at}");
+    }
+}
+
+#[test]
+fn what_is_near_ends_in_zeros_and_lanes_lie_in_it() {
+    let bytes = drawn(NEAR + 40);
+    for at in 0..=bytes.len() + 1 {
+        let mut pad = [b'x'; NEAR];
+        let near = near(&bytes, at, &mut pad);
+        let mut plain = bytes.get(at..).unwrap_or_default().to_vec();
+        plain.resize(NEAR.max(plain.len()), 0);
+        assert_eq!(near[..], plain[..NEAR], "at {at}");
+        for place in 0..128 {
+            assert_eq!(lane(near, place)[..], near[place..place + 32], "{place}");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Eight bytes at a time, for machines without vectors that are known here.
 
 use super::{Lanes, Marks, ONES, TOPS, equal_bytes_exactly};
+use crate::lexer::continues_token;
 
 /// The top bits of eight bytes as the low bits of one.
 #[inline(always)]
@@ -48,6 +49,21 @@ impl Lanes for Words {
     fn high(self, bytes: &[u8; 32]) -> u32 {
         Words::bits(bytes, |word| word)
     }
+
+    #[inline(always)]
+    fn digits(self, bytes: &[u8; 32]) -> u32 {
+        by_byte(bytes, |byte| byte.is_ascii_digit())
+    }
+
+    #[inline(always)]
+    fn ends(self, bytes: &[u8; 32]) -> u32 {
+        by_byte(bytes, |byte| !continues_token(byte))
+    }
+}
+
+#[inline(always)]
+fn by_byte(bytes: &[u8; 32], is: impl Fn(u8) -> bool) -> u32 {
+    bytes.iter().rev().fold(0, |bits, byte| bits << 1 | u32::from(is(*byte)))
 }
 
 /// Control bytes.
