@@ -14,7 +14,7 @@
 //! Cost: 34 KiB a thread. Sources: Langdale and Lemire, "Parsing Gigabytes of JSON per Second"
 //! (VLDB Journal 28, 2019), sections 3.1.1 and 3.1.2: escaped quotes and the prefix sum over them.
 
-use crate::scan::{self, Marks};
+use crate::scan::{self, Bits, Marks};
 
 /// Most bytes that are looked at ahead.
 pub(crate) const WINDOW: usize = 8 << 10;
@@ -129,50 +129,23 @@ impl Index {
 impl scan::Sink for Index {
     /// Takes the marks of the block of this number. False: the window ends before the block.
     #[inline(always)]
-    fn block(
-        &mut self,
-        number: usize,
-        carry: &mut Carry,
-        marks: Marks,
-        prefix: impl Fn(u64) -> u64,
-    ) -> bool {
+    fn block(&mut self, number: usize, carry: &mut Carry, marks: Marks, bits: impl Bits) -> bool {
         let mut quotes = marks.quotes;
         if marks.backslashes | carry.escaped != 0 {
             quotes &= !carry.escape(marks.backslashes);
         }
-        let inside = prefix(quotes) ^ carry.inside;
+        let inside = bits.prefix(quotes) ^ carry.inside;
         if marks.backslashes & !inside != 0 {
             return false;
         }
         carry.inside = (inside.cast_signed() >> 63).cast_unsigned();
         self.quotes[number] = quotes;
-        self.list(number, marks.marks & !inside);
-        true
-    }
-}
-
-impl Index {
-    /// Appends the places of the bits of a block. Four are always written: most blocks have fewer, and
-    /// a loop that ends at the last bit would be guessed wrong once a block.
-    #[inline(always)]
-    fn list(&mut self, number: usize, marks: u64) {
-        let base = (self.from + number * BLOCK) as u32;
-        let count = marks.count_ones() as usize;
-        let mut marks = marks;
-        if let Some(room) = self.marks.get_mut(self.len..self.len + BLOCK) {
-            let place = |marks: u64| base.wrapping_add(marks.trailing_zeros());
-            for slot in &mut room[..4] {
-                *slot = place(marks);
-                marks &= marks.wrapping_sub(1);
-            }
-            if count > 4 {
-                for slot in &mut room[4..count] {
-                    *slot = place(marks);
-                    marks &= marks.wrapping_sub(1);
-                }
-            }
+        let (marks, first) = (marks.marks & !inside, self.from + number * BLOCK);
+        if let Some(room) = self.marks.get_mut(self.len..).and_then(<[u32]>::first_chunk_mut) {
+            bits.places(marks, first as u32, room);
         }
-        self.len += count;
+        self.len += marks.count_ones() as usize;
+        true
     }
 }
 

@@ -137,16 +137,18 @@ pub(crate) struct Marks {
     pub(crate) marks: u64,
 }
 
+/// What can be asked of the 64 bits of a block.
+pub(crate) trait Bits: Copy {
+    /// For each bit whether the number of bits up to and with it is odd.
+    fn prefix(self, bits: u64) -> u64;
+    /// The places of the bits, counted from `first`. What is behind them in `room` means nothing.
+    fn places(self, bits: u64, first: u32, room: &mut [u32; 64]);
+}
+
 /// Takes blocks in their order.
 pub(crate) trait Sink {
-    /// `prefix` says for each bit whether the number of bits up to and with it is odd. False: no more.
-    fn block(
-        &mut self,
-        number: usize,
-        carry: &mut Carry,
-        marks: Marks,
-        prefix: impl Fn(u64) -> u64,
-    ) -> bool;
+    /// False: no more.
+    fn block(&mut self, number: usize, carry: &mut Carry, marks: Marks, bits: impl Bits) -> bool;
 }
 
 /// Shows the sink every block of the bytes, and says how many bytes it took.
@@ -162,7 +164,7 @@ pub(crate) fn with_marks(bytes: &[u8], sink: &mut impl Sink) -> usize {
             return unsafe { x86::with_marks_avx2(bytes, sink) };
         }
     }
-    blocks(bytes, sink, words::marks, words::prefix)
+    blocks(bytes, sink, words::marks, Words)
 }
 
 #[inline(always)]
@@ -170,23 +172,37 @@ fn blocks(
     bytes: &[u8],
     sink: &mut impl Sink,
     marks: impl Fn(&[u8; 64]) -> Marks,
-    prefix: impl Fn(u64) -> u64,
+    bits: impl Bits,
 ) -> usize {
     let mut carry = Carry::default();
     let (whole, rest) = bytes.as_chunks::<64>();
     for (number, block) in whole.iter().enumerate() {
-        if !sink.block(number, &mut carry, marks(block), &prefix) {
+        if !sink.block(number, &mut carry, marks(block), bits) {
             return number * 64;
         }
     }
     let mut last = [b' '; 64];
     if !rest.is_empty() {
         last[..rest.len()].copy_from_slice(rest);
-        if !sink.block(whole.len(), &mut carry, marks(&last), &prefix) {
+        if !sink.block(whole.len(), &mut carry, marks(&last), bits) {
             return whole.len() * 64;
         }
     }
     bytes.len()
+}
+
+/// The places of the lowest bits, at least `AT_ONCE` of them written whether there are so many or not: how
+/// many a block has differs, and a loop that ends at the last would be guessed wrong.
+#[inline(always)]
+fn places_in_turn<const AT_ONCE: usize>(bits: u64, first: u32, room: &mut [u32; 64]) {
+    let mut left = bits;
+    for (number, slot) in room.iter_mut().enumerate() {
+        if number >= AT_ONCE && left == 0 {
+            return;
+        }
+        *slot = first.wrapping_add(left.trailing_zeros());
+        left &= left.wrapping_sub(1);
+    }
 }
 
 /// How many bytes the walk has before it at a time.
@@ -258,7 +274,7 @@ mod x86 {
     use std::arch::is_x86_feature_detected;
     use std::arch::x86_64::*;
 
-    use super::{Lanes, Marks, Sink, Task, blocks};
+    use super::{Bits, Lanes, Marks, Sink, Task, blocks, places_in_turn};
 
     pub(super) fn has_avx2() -> bool {
         !cfg!(feature = "portable")
@@ -271,22 +287,56 @@ mod x86 {
     }
 
     pub(super) fn has_avx512() -> bool {
-        has_avx2() && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw")
+        has_avx2()
+            && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vbmi2")
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,pclmulqdq")]
     pub(super) fn with_marks_avx2(bytes: &[u8], sink: &mut impl Sink) -> usize {
-        blocks(bytes, sink, |block| marks_avx2(block), |bits| prefix(bits))
+        blocks(bytes, sink, |block| marks_avx2(block), Avx2)
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx2,bmi1,bmi2,lzcnt,popcnt,pclmulqdq")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,avx2,bmi1,bmi2,lzcnt,popcnt,pclmulqdq")]
     pub(super) fn with_marks_avx512(bytes: &[u8], sink: &mut impl Sink) -> usize {
-        blocks(bytes, sink, |block| marks_avx512(block), |bits| prefix(bits))
+        blocks(bytes, sink, |block| marks_avx512(block), Avx512)
     }
 
     /// Exists only where AVX2 was found.
     #[derive(Clone, Copy)]
     struct Avx2;
+
+    /// Exists only where AVX-512 was found.
+    #[derive(Clone, Copy)]
+    struct Avx512;
+
+    impl Bits for Avx2 {
+        #[inline(always)]
+        fn prefix(self, bits: u64) -> u64 {
+            // SAFETY: an `Avx2` is only made where the features were found.
+            unsafe { prefix(bits) }
+        }
+
+        #[inline(always)]
+        fn places(self, bits: u64, first: u32, room: &mut [u32; 64]) {
+            places_in_turn::<8>(bits, first, room);
+        }
+    }
+
+    impl Bits for Avx512 {
+        #[inline(always)]
+        fn prefix(self, bits: u64) -> u64 {
+            // SAFETY: an `Avx512` is only made where the features were found, those of AVX2 among them.
+            unsafe { prefix(bits) }
+        }
+
+        #[inline(always)]
+        fn places(self, bits: u64, first: u32, room: &mut [u32; 64]) {
+            // SAFETY: as above.
+            unsafe { places_avx512(bits, first, room) }
+        }
+    }
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,pclmulqdq")]
     pub(super) fn run_avx2<T: Task>(task: T) -> T::Done {
@@ -444,6 +494,38 @@ mod x86 {
             quotes: bits(equal(b'"')),
             backslashes: bits(equal(b'\\')),
             marks: bits(_mm256_cmpeq_epi8(expected, folded)),
+        }
+    }
+
+    /// The numbers of the bits side by side, sixteen at a time as numbers of four bytes.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2")]
+    #[inline]
+    fn places_avx512(bits: u64, first: u32, room: &mut [u32; 64]) {
+        const NUMBERS: [u8; 64] = {
+            let mut numbers = [0; 64];
+            let mut at = 0;
+            while at < 64 {
+                numbers[at] = at as u8;
+                at += 1;
+            }
+            numbers
+        };
+        // SAFETY: the array has the 64 bytes that are loaded, and the load needs no alignment.
+        let numbers = unsafe { _mm512_loadu_si512(NUMBERS.as_ptr().cast()) };
+        let mut numbers = _mm512_maskz_compress_epi8(bits, numbers);
+        let first = _mm512_set1_epi32(first.cast_signed());
+        let (sixteens, _) = room.as_chunks_mut::<16>();
+        let mut left = bits.count_ones();
+        for sixteen in sixteens {
+            let places =
+                _mm512_add_epi32(_mm512_cvtepu8_epi32(_mm512_castsi512_si128(numbers)), first);
+            // SAFETY: the array has room for the 64 bytes that are stored; it needs no alignment.
+            unsafe { _mm512_storeu_si512(sixteen.as_mut_ptr().cast(), places) };
+            if left <= 16 {
+                return;
+            }
+            left -= 16;
+            numbers = _mm512_maskz_compress_epi8(!0xffff, numbers);
         }
     }
 

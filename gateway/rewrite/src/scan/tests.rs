@@ -53,15 +53,15 @@ fn plainly(block: &[u8; 64]) -> Marks {
 struct Kept(Vec<Marks>);
 
 impl Sink for Kept {
-    fn block(
-        &mut self,
-        number: usize,
-        _: &mut Carry,
-        marks: Marks,
-        prefix: impl Fn(u64) -> u64,
-    ) -> bool {
+    fn block(&mut self, number: usize, _: &mut Carry, marks: Marks, bits: impl Bits) -> bool {
         assert_eq!(number, self.0.len());
-        assert_eq!(prefix(marks.quotes), words::prefix(marks.quotes));
+        for some in [marks.quotes, marks.marks, marks.quotes ^ marks.backslashes, 0, u64::MAX] {
+            assert_eq!(bits.prefix(some), Words.prefix(some));
+            let mut places = [0; 64];
+            bits.places(some, 1_000, &mut places);
+            let plain = (0..64).filter(|bit| some >> bit & 1 == 1).map(|bit| 1_000 + bit);
+            assert!(plain.eq(places[..some.count_ones() as usize].iter().copied()), "{some:#x}");
+        }
         self.0.push(marks);
         true
     }
@@ -91,7 +91,7 @@ fn all_widths_see_the_same_marks() {
     bytes.extend(drawn(64 * 500));
     let plain: Vec<Marks> = bytes.as_chunks().0.iter().map(plainly).collect();
     let mut widths = vec![("words", Kept(Vec::new()))];
-    blocks(&bytes, &mut widths[0].1, words::marks, words::prefix);
+    blocks(&bytes, &mut widths[0].1, words::marks, Words);
     #[cfg(target_arch = "x86_64")]
     {
         if x86::has_avx2() {

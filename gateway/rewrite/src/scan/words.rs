@@ -1,6 +1,6 @@
 //! Eight bytes at a time, for machines without vectors that are known here.
 
-use super::{Lanes, Marks, ONES, TOPS, equal_bytes_exactly};
+use super::{Bits, Lanes, Marks, ONES, TOPS, equal_bytes_exactly, places_in_turn};
 use crate::lexer::continues_token;
 
 /// The top bits of eight bytes as the low bits of one.
@@ -20,6 +20,22 @@ impl Words {
             .iter()
             .rev()
             .fold(0, |bits, eight| bits << 8 | gathered(hits(u64::from_le_bytes(*eight))) as u32)
+    }
+}
+
+impl Bits for Words {
+    #[inline(always)]
+    fn prefix(self, bits: u64) -> u64 {
+        let mut sum = bits;
+        for shift in [1, 2, 4, 8, 16, 32] {
+            sum ^= sum << shift;
+        }
+        sum
+    }
+
+    #[inline(always)]
+    fn places(self, bits: u64, first: u32, room: &mut [u32; 64]) {
+        places_in_turn::<4>(bits, first, room);
     }
 }
 
@@ -90,13 +106,4 @@ pub(super) fn marks(block: &[u8; 64]) -> Marks {
         ) << shift;
     }
     all
-}
-
-#[inline(always)]
-pub(super) fn prefix(bits: u64) -> u64 {
-    let mut sum = bits;
-    for shift in [1, 2, 4, 8, 16, 32] {
-        sum ^= sum << shift;
-    }
-    sum
 }
