@@ -167,7 +167,7 @@ impl Rewriter {
                 }
                 if joins && member.is_tight_shown {
                     self.output.range(piece, at - 1, end);
-                } else if self.kept_member(piece, at, member, end) {
+                } else if self.kept_member(piece, at, (member, memo.compact(member)), end) {
                     joins = true;
                 } else {
                     break Stop::Value(at, member.number);
@@ -275,16 +275,22 @@ impl Rewriter {
     /// Writes a member that is not to be joined to the one before as it is. False: it is an id that must
     /// be decoded first.
     #[inline(never)]
-    fn kept_member(&mut self, piece: &[u8], at: usize, member: &Member, end: usize) -> bool {
+    fn kept_member(
+        &mut self,
+        piece: &[u8],
+        at: usize,
+        (member, compact): (&Member, &[u8]),
+        end: usize,
+    ) -> bool {
         let value = at + usize::from(member.lead.value);
         let is_id = member.fate == Fate::Assistant;
         if is_id && memchr::memchr(b'\\', &piece[value..end]).is_some() {
             return false;
         }
-        if member.lead.is_tight && self.top.wrote && at > 0 {
-            self.output.range(piece, at - 1, value);
-        } else {
-            self.announced(piece, at, member.lead);
+        match std::mem::replace(&mut self.top.wrote, true) {
+            true if member.lead.is_tight && at > 0 => self.output.range(piece, at - 1, value),
+            true => self.output.literal(piece, compact),
+            false => self.output.literal(piece, compact.get(1..).unwrap_or_default()),
         }
         if is_id {
             self.named(piece, value, end);
@@ -292,16 +298,6 @@ impl Rewriter {
             self.output.range(piece, value, end);
         }
         true
-    }
-
-    /// Writes a member's comma and name.
-    fn announced(&mut self, piece: &[u8], at: usize, lead: Lead) {
-        let colon = at + usize::from(lead.colon);
-        self.name.at = NameAt::Piece { from: at + usize::from(lead.name), to: colon };
-        // At the piece's first byte the comma is elsewhere, as the field says then.
-        self.comma = at.wrapping_sub(1);
-        self.colon = colon;
-        self.announce(piece);
     }
 
     /// Writes what stands for an assistant id.

@@ -8,7 +8,7 @@
 //! What is remembered is the same for every body with the same columns shown, so a thread keeps it
 //! from one body to the next.
 //!
-//! Memory: [`MEMBERS_MAX`] members of at most [`LEAD_MAX`] bytes.
+//! Memory: [`MEMBERS_MAX`] members of at most [`LEAD_MAX`] bytes, twice.
 
 use std::sync::Arc;
 
@@ -154,10 +154,14 @@ impl Member {
     }
 }
 
+/// A member's comma, name and colon side by side, in as many bytes as its lead has and two.
+type Compact = [u8; LEAD_MAX + 2];
+
 /// Members of the rows of one job.
 pub(super) struct Memo {
     of: Option<(Arc<Catalogue>, Arc<Shown>, Judged)>,
     members: Box<[Member; MEMBERS_MAX]>,
+    compact: Box<[Compact; MEMBERS_MAX]>,
     len: usize,
     /// The start that was asked for last.
     start: u8,
@@ -170,6 +174,7 @@ impl Memo {
         Memo {
             of: None,
             members: Box::new([Member::none(); MEMBERS_MAX]),
+            compact: Box::new([[0; LEAD_MAX + 2]; MEMBERS_MAX]),
             len: 1,
             start: NONE,
             table: [NONE; TABLE],
@@ -201,6 +206,13 @@ impl Memo {
         &self.members[usize::from(number)]
     }
 
+    /// A member's comma, name and colon as they are written.
+    #[inline]
+    pub(super) fn compact(&self, member: &Member) -> &[u8] {
+        let len = usize::from(member.lead.colon.saturating_sub(member.lead.name)) + 2;
+        self.compact[usize::from(member.number)].get(..len).unwrap_or_default()
+    }
+
     /// What stands for the bracket before the first member of an object at `node`.
     pub(super) fn start(&mut self, node: NodeId) -> u8 {
         let is_start = |member: &Member| member.node == node && member.lead.value == 0;
@@ -226,6 +238,11 @@ impl Memo {
         } else {
             let number = self.add(member)?;
             self.table[place] = number;
+            let name = bytes.get(usize::from(member.lead.name)..usize::from(member.lead.colon))?;
+            let compact = &mut self.compact[usize::from(number)];
+            compact[0] = b',';
+            compact[1..][..name.len()].copy_from_slice(name);
+            compact[1 + name.len()] = b':';
             number
         };
         if after == NONE {
