@@ -196,12 +196,16 @@ fn blocks(
 #[inline(always)]
 fn places_in_turn<const AT_ONCE: usize>(bits: u64, first: u32, room: &mut [u32; 64]) {
     let mut left = bits;
-    for (number, slot) in room.iter_mut().enumerate() {
-        if number >= AT_ONCE && left == 0 {
-            return;
-        }
-        *slot = first.wrapping_add(left.trailing_zeros());
+    let mut next = || {
+        let place = first.wrapping_add(left.trailing_zeros());
         left &= left.wrapping_sub(1);
+        place
+    };
+    let (at_once, rest) = room.split_at_mut(AT_ONCE);
+    at_once.fill_with(&mut next);
+    let more = (bits.count_ones() as usize).saturating_sub(AT_ONCE);
+    if more > 0 {
+        rest[..more].fill_with(next);
     }
 }
 
@@ -320,7 +324,7 @@ mod x86 {
 
         #[inline(always)]
         fn places(self, bits: u64, first: u32, room: &mut [u32; 64]) {
-            places_in_turn::<8>(bits, first, room);
+            places_in_turn::<6>(bits, first, room);
         }
     }
 
