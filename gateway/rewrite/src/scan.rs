@@ -212,24 +212,41 @@ fn places_in_turn<const AT_ONCE: usize>(bits: u64, first: u32, room: &mut [u32; 
 /// How many bytes the walk has before it at a time.
 pub(crate) const NEAR: usize = 160;
 
-/// The bytes from a place on. Behind the end of all there are zeros, in `pad`.
+/// The bytes from a place on. Behind the end of all there are zeros.
 #[inline(always)]
-pub(crate) fn near<'a>(bytes: &'a [u8], at: usize, pad: &'a mut [u8; NEAR]) -> &'a [u8; NEAR] {
+pub(crate) fn near<'a>(bytes: &'a [u8], at: usize, tail: &'a mut Tail) -> &'a [u8; NEAR] {
     if at < bytes.len().saturating_sub(NEAR - 1) {
         // SAFETY: at + NEAR <= len, as at < len - (NEAR - 1). One comparison where a slice would need two.
         unsafe { &*bytes.as_ptr().add(at).cast::<[u8; NEAR]>() }
     } else {
-        padded(bytes, at, pad);
-        pad
+        tail.near(bytes, at)
     }
 }
 
-#[cold]
-fn padded(bytes: &[u8], at: usize, pad: &mut [u8; NEAR]) {
-    let rest = bytes.get(at..).unwrap_or_default();
-    let (front, behind) = pad.split_at_mut(rest.len().min(NEAR));
-    front.copy_from_slice(&rest[..front.len()]);
-    behind.fill(0);
+/// The end of a piece with zeros behind it. For one piece only.
+pub(crate) struct Tail {
+    bytes: [u8; 2 * NEAR],
+    /// Where in the piece it begins, once it is copied.
+    from: Option<usize>,
+}
+
+impl Tail {
+    const END: [u8; NEAR] = [0; NEAR];
+
+    pub(crate) fn new() -> Tail {
+        Tail { bytes: [0; 2 * NEAR], from: None }
+    }
+
+    #[inline(never)]
+    fn near(&mut self, bytes: &[u8], at: usize) -> &[u8; NEAR] {
+        let from = *self.from.get_or_insert_with(|| {
+            let from = bytes.len().saturating_sub(NEAR);
+            self.bytes[..bytes.len() - from].copy_from_slice(&bytes[from..]);
+            from
+        });
+        let rest = at.checked_sub(from).and_then(|place| self.bytes.get(place..));
+        rest.and_then(<[u8]>::first_chunk).unwrap_or(&Tail::END)
+    }
 }
 
 /// The 32 bytes at a place up to 128, to which greater ones are cut: no comparison is left of it.

@@ -20,7 +20,7 @@ use crate::Job;
 use crate::error::Fault;
 use crate::facts::Judged;
 use crate::index::Index;
-use crate::scan::{self, Lanes, NEAR, space_end};
+use crate::scan::{self, Lanes, Tail, space_end};
 
 /// What a thread lends to the body it is at.
 pub(super) struct Work {
@@ -130,9 +130,9 @@ impl Rewriter {
         // Whether the comma before a member is the byte before it, and to be written.
         let mut joins = self.top.wrote && at > 0;
         let (mut dropped, mut rows) = (0, 0);
-        let mut pad = [0; NEAR];
+        let mut tail = Tail::new();
         let stop = loop {
-            let near = scan::near(piece, at, &mut pad);
+            let near = scan::near(piece, at, &mut tail);
             let member = &members[usize::from(last.next)];
             if member.node != node || !member.is_at(near, lanes) {
                 break Stop::Unknown(at);

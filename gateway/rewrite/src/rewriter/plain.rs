@@ -78,14 +78,20 @@ impl Scalar<'_> {
         scalar_end(self.piece, self.value, self.mark, self.index, true).unwrap_or(UNSOUND)
     }
 
-    /// Whether it is a string of at most 31 plain ASCII bytes. There may be others.
+    /// Whether it is a string of at most 63 plain ASCII bytes. There may be others.
     #[inline(always)]
     fn is_short_string(&self, lanes: impl Lanes) -> bool {
-        let bytes = scan::lane(self.near, self.from + 1);
         // The first stop is the quote that ends the string: it is one itself, and lies before the mark.
+        let bytes = scan::lane(self.near, self.from + 1);
         let stops = lanes.stops(bytes);
-        let up_to_stop = stops ^ stops.wrapping_sub(1);
-        2 + stops.trailing_zeros() as usize == self.len() && lanes.high(bytes) & up_to_stop == 0
+        if stops != 0 {
+            return 2 + stops.trailing_zeros() as usize == self.len()
+                && lanes.high(bytes) & up_to_lowest(stops) == 0;
+        }
+        let behind = scan::lane(self.near, self.from + 33);
+        let stops = lanes.stops(behind);
+        34 + stops.trailing_zeros() as usize == self.len()
+            && lanes.high(bytes) | lanes.high(behind) & up_to_lowest(stops) == 0
     }
 
     /// Whether it is a literal, or a number of at most 31 bytes without a sign or an exponent. There may
@@ -113,6 +119,12 @@ impl Scalar<'_> {
             && bytes[whole as usize & 31] == b'.'
             && (whole + 1 + fraction) as usize == len
     }
+}
+
+/// The bits up to and with the lowest one; all, if there is none.
+#[inline(always)]
+fn up_to_lowest(bits: u32) -> u32 {
+    bits ^ bits.wrapping_sub(1)
 }
 
 /// Whether it is a string without escapes. There may be others.

@@ -8,7 +8,7 @@ use super::members::Work;
 use super::plain::Scalar;
 use super::{Mode, Rewriter, Slot, State, plain};
 use crate::error::Fault;
-use crate::scan::{self, Lanes, NEAR, space_end};
+use crate::scan::{self, Lanes, Tail, space_end};
 use crate::trie::NO_NODE;
 
 struct Verbatim<'a> {
@@ -61,7 +61,7 @@ impl Rewriter {
         work: &mut Work,
         lanes: impl Lanes,
     ) -> Result<usize, Fault> {
-        let (mut at, mut pad) = (at, [0; NEAR]);
+        let (mut at, mut tail) = (at, Tail::new());
         while self.is_verbatim() {
             let token = space_end(piece, at);
             let Some(&byte) = piece.get(token) else { break };
@@ -83,7 +83,7 @@ impl Rewriter {
                 // A member's value comes with its name, unless the machine read the name.
                 (State::Value, _) => token,
                 (State::FirstName | State::NextName, b'"') => {
-                    match plain_name_end(piece, token, &mut pad, lanes) {
+                    match plain_name_end(piece, token, &mut tail, lanes) {
                         Some(value) => value,
                         None => break,
                     }
@@ -103,7 +103,7 @@ impl Rewriter {
             if stop != b',' && stop != close {
                 break;
             }
-            let near = scan::near(piece, value, &mut pad);
+            let near = scan::near(piece, value, &mut tail);
             let scalar = Scalar { piece, near, from: 0, value, mark, index: &work.index };
             let end = scalar.shown_end(lanes);
             if end == plain::UNSOUND {
@@ -119,13 +119,8 @@ impl Rewriter {
 
 /// Where the value begins behind a name of at most 32 plain ASCII bytes.
 #[inline(always)]
-fn plain_name_end(
-    piece: &[u8],
-    quote: usize,
-    pad: &mut [u8; NEAR],
-    lanes: impl Lanes,
-) -> Option<usize> {
-    let bytes = scan::lane(scan::near(piece, quote, pad), 1);
+fn plain_name_end(piece: &[u8], quote: usize, tail: &mut Tail, lanes: impl Lanes) -> Option<usize> {
+    let bytes = scan::lane(scan::near(piece, quote, tail), 1);
     let stops = lanes.stops(bytes);
     let before = (stops & stops.wrapping_neg()).wrapping_sub(1);
     let end = quote + 1 + stops.trailing_zeros() as usize;

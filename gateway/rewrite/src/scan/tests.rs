@@ -166,9 +166,9 @@ fn all_widths_answer_alike_and_as_a_plain_loop() {
 #[test]
 fn what_is_near_ends_in_zeros_and_lanes_lie_in_it() {
     let bytes = drawn(NEAR + 40);
+    let mut tail = Tail::new();
     for at in 0..=bytes.len() + 1 {
-        let mut pad = [b'x'; NEAR];
-        let near = near(&bytes, at, &mut pad);
+        let near = near(&bytes, at, &mut tail);
         let mut plain = bytes.get(at..).unwrap_or_default().to_vec();
         plain.resize(NEAR.max(plain.len()), 0);
         assert_eq!(near[..], plain[..NEAR], "at {at}");
