@@ -355,7 +355,8 @@ fn all_permissions(token: String) -> AdminToken {
     }
 }
 
-/// The publisher's task: looks at the files, follows the clock, resolves names, reloads on demand.
+/// The publisher's task: looks at the files, follows the clock, resolves names, sweeps pools,
+/// reloads on demand.
 async fn publish_loop(publisher: Publisher, mut requests: mpsc::Receiver<Reload>) {
     let clock = publisher.clock();
     let published = publisher.published();
@@ -369,7 +370,11 @@ async fn publish_loop(publisher: Publisher, mut requests: mpsc::Receiver<Reload>
             _ = tick.tick() => clock.tick(),
             _ = resolve.tick() => {
                 let upstreams = Arc::clone(&published.current().upstreams);
-                tokio::task::spawn_blocking(move || upstreams.resolve());
+                tokio::task::spawn_blocking(move || {
+                    // First: a name may take its time.
+                    upstreams.sweep();
+                    upstreams.resolve();
+                });
             }
             _ = poll.tick() => {
                 blocking(&publisher, Publisher::poll).await;

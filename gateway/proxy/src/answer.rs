@@ -2,18 +2,16 @@
 //!
 //! The connection and the place it takes are given back the moment the answer's body has ended, not
 //! when the client has read it: a client that stalls costs its own memory, not the upstream's places.
-//! A connection goes back to its pool only after a cleanly framed answer, and out of it only when
-//! the kernel knows of nothing that waits on it; what arrives in between is still there then.
+//! A connection goes back to its pool only after a cleanly framed answer.
 //!
-//! Not here: how the answer was got (`reach`), what is done with its bytes (`carry`).
+//! Not here: how the answer was got (`reach`), what is done with its bytes (`carry`), when a kept
+//! connection is used again (`pool`).
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, recv};
-use pingora::protocols::http::client::HttpSession;
+use pingora::protocols::http::v1::client::HttpSession;
 use pingora::time::timeout;
 
 use crate::clock::waited;
@@ -53,13 +51,13 @@ pub(crate) enum BodyFault {
 impl Answer {
     /// `line` has read the head of `status`, and waits for pieces of the body no longer than `idle`.
     pub(crate) fn new(status: StatusCode, mut line: Line, idle: Duration) -> Answer {
-        line.session.set_read_timeout(Some(idle));
+        line.session.read_timeout = Some(idle);
         Answer { status, line: Some(line) }
     }
 
     /// The upstream's headers; `None` once the body has ended.
     pub(crate) fn headers(&self) -> Option<&HeaderMap> {
-        Some(&self.line.as_ref()?.session.response_header()?.headers)
+        Some(&self.line.as_ref()?.session.resp_header()?.headers)
     }
 
     /// Whether the answer's framing was found wrong before any of its body was read.
@@ -84,9 +82,7 @@ impl Answer {
         exchange: &mut Exchange,
     ) -> Result<Option<&'a [u8]>, BodyFault> {
         let Some(line) = &mut self.line else { return Ok(None) };
-        // Peers are HTTP/1 alone.
-        let HttpSession::H1(session) = &mut line.session else { return Err(BodyFault::Broken) };
-        let (read, spent) = waited(session.read_body_ref()).await;
+        let (read, spent) = waited(line.session.read_body_ref()).await;
         exchange.upstream_us += spent.as_micros() as u64;
         read.map_err(|error| match error.etype() {
             pingora::ErrorType::ReadTimedout => BodyFault::Slow,
@@ -96,7 +92,7 @@ impl Answer {
 
     /// Gives back connection and place if nothing of the body is to come.
     pub(crate) async fn give_back_if_ended(&mut self) {
-        if let Some(line) = self.line.take_if(|line| line.session.response_done()) {
+        if let Some(line) = self.line.take_if(|line| line.session.is_body_done()) {
             line.give_back().await;
         }
     }
@@ -117,13 +113,13 @@ impl Answer {
         let Some(mut line) = self.line else { return };
         let drain = async {
             let mut seen = 0;
-            while let Ok(Some(piece)) = line.session.read_response_body().await {
+            while let Ok(Some(piece)) = line.session.read_body_ref().await {
                 seen += piece.len();
                 if seen > DRAIN_BYTES_MAX {
                     return false;
                 }
             }
-            line.session.response_done()
+            line.session.is_body_done()
         };
         if timeout(DRAIN_TIME, drain).await.unwrap_or(false) {
             line.give_back().await;
@@ -144,14 +140,4 @@ impl Line {
         }
         drop(self.permit);
     }
-}
-
-/// Whether nothing waits to be read from a connection that owes no answer.
-///
-/// Whatever waits there, a forged answer above all, would be taken for the answer to the next
-/// request. Pingora's own look asks what tokio has noticed so far; this asks the kernel.
-pub(crate) fn is_silent(session: &HttpSession) -> bool {
-    let Some(stream) = session.stream() else { return false };
-    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-    matches!(recv(stream.id(), &mut [0], flags), Err(Errno::EAGAIN))
 }

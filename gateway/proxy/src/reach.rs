@@ -1,12 +1,14 @@
 //! From a request to an upstream's answer whose head has been read.
 //!
 //! Tries again only where that cannot do harm. A server that does not accept has seen nothing, so
-//! another one is asked, whatever the method. A kept connection that turns out dead before one byte
-//! of an answer is a different matter, since the upstream may have acted: then a request whose method
-//! may be repeated (RFC 9110 §9.2.2) goes up once more, over a new connection, within the budget that
-//! the upstream's `retries` allow. With that spent such a request takes no kept connection, so that an
-//! upstream that drops its connections costs connections, not answers. Nothing is ever sent a third time. No error text of the upstream is
-//! kept: it may quote what the upstream sent.
+//! another one is asked, whatever the method. A kept connection that dies under a request, before one
+//! byte of an answer, is a different matter, since the upstream may have acted: then a request whose
+//! method may be repeated (RFC 9110 §9.2.2) goes up once more, over a new connection, within the budget
+//! that the upstream's `retries` allow. With that spent such a request takes no kept connection, so
+//! that an upstream that drops its connections costs connections, not answers. Nothing is ever sent a
+//! third time. No error text of the upstream is kept: it may quote what the upstream sent.
+//!
+//! Not here: connections that were dead before a request, which are never used (`pool`).
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,11 +17,11 @@ use bytes::Bytes;
 use gateway_policy::ProblemCode;
 use http::{Method, StatusCode};
 use pingora::http::RequestHeader;
-use pingora::protocols::http::client::HttpSession;
+use pingora::protocols::http::v1::client::HttpSession;
 use pingora::time::timeout;
 use pingora::{ErrorType, RetryType};
 
-use crate::answer::{Answer, Line, is_silent};
+use crate::answer::{Answer, Line};
 use crate::clock::waited;
 use crate::exchange::{Exchange, Failure, Fault};
 use crate::head::{Outbound, method_up};
@@ -29,8 +31,6 @@ use crate::watched::{FramingFault, answer_begins};
 
 /// Servers that are asked to accept one request.
 const SERVERS_MAX: usize = 3;
-/// Pooled connections that are passed over because something waits on them.
-const POOLED_MAX: usize = 64;
 
 /// Why no answer's head came.
 enum Unreached {
@@ -123,7 +123,7 @@ async fn attempt(
     let (mut session, reused) = connected(picked, connection)
         .await
         .map_err(|error| Unreached::NotAccepted(code_of(&error)))?;
-    session.set_write_timeout(Some(upstream.timeouts().idle));
+    session.write_timeout = Some(upstream.timeouts().idle);
     match asked(&mut session, upstream, head, body).await {
         Ok(asked) => Ok((session, asked)),
         Err(error) => {
@@ -137,22 +137,16 @@ async fn attempt(
     }
 }
 
-/// A connection that nothing has been said on since its last answer; the flag tells a kept one.
+/// A connection to write on; the flag tells a kept one.
 async fn connected(
     picked: &Picked,
     connection: Connection,
 ) -> pingora::Result<(HttpSession, bool)> {
-    if connection == Connection::New {
-        return picked.connect_anew().await.map(|session| (session, false));
+    let kept = if connection == Connection::AnyKept { picked.take_kept() } else { None };
+    match kept {
+        Some(session) => Ok((session, true)),
+        None => Ok((picked.connect_anew().await?, false)),
     }
-    for _ in 0..POOLED_MAX {
-        let (mut session, reused) = picked.connect().await?;
-        if !reused || is_silent(&session) {
-            return Ok((session, reused));
-        }
-        session.shutdown().await;
-    }
-    pingora::Error::e_explain(ErrorType::ConnectError, "every pooled connection had spoken")
 }
 
 /// What came of writing a request.
@@ -182,18 +176,16 @@ async fn asked(
     let mut sent_whole = true;
     // An upstream may answer before it has read all; its answer counts, not the failed write.
     if let Some(body) = body.as_ref().filter(|body| !body.is_empty()) {
-        sent_whole &= session.write_request_body(body.clone(), true).await.is_ok();
+        sent_whole &= session.write_body(body).await.is_ok();
     }
-    sent_whole &= session.finish_request_body().await.is_ok();
+    sent_whole &= session.finish_body().await.is_ok();
     let mut heads_bytes = 0;
     let final_head = async {
         loop {
             let silent_so_far = heads_bytes == 0;
-            session.read_response_header().await.map_err(|error| unasked(&error, silent_so_far))?;
-            heads_bytes +=
-                session.as_http1().map_or(0, |session| session.get_headers_raw_bytes().len());
-            let head = session.response_header();
-            let status = head.map_or(StatusCode::BAD_GATEWAY, |head| head.status);
+            session.read_response().await.map_err(|error| unasked(&error, silent_so_far))?;
+            heads_bytes += session.get_headers_raw_bytes().len();
+            let status = session.get_status().unwrap_or(StatusCode::BAD_GATEWAY);
             if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
                 return Ok(status);
             }

@@ -13,23 +13,14 @@ use std::time::Duration;
 use gateway_policy::UpstreamId;
 use http::HeaderValue;
 use parking_lot::RwLock;
-use pingora::connectors::http::Connector;
-use pingora::protocols::http::client::HttpSession;
+use pingora::protocols::http::v1::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
 
 use crate::budget::{Budget, Retries};
 use crate::pool::Pool;
-use crate::watched::watched;
 
-/// How often the names of servers are looked up again.
+/// How often the names of servers are looked up again, and kept connections looked through.
 pub const RESOLVE_EVERY: Duration = Duration::from_secs(10);
-
-/// How long a pooled connection may idle. Below what servers commonly keep (nginx: 75 s, Node: 5 s
-/// closes on us and is retried).
-const POOL_IDLE: Duration = Duration::from_secs(55);
-
-/// The pool that nothing is ever put into, so that a connection taken from it is new.
-const NEVER_POOLED: u64 = 1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Balance {
@@ -99,6 +90,11 @@ impl Upstreams {
         self.table.get(id.index())
     }
 
+    /// Drops kept connections that died or got old. Waits for nobody, but may close many.
+    pub fn sweep(&self) {
+        self.table.iter().for_each(|upstream| upstream.pool.sweep());
+    }
+
     /// Looks all names up again. Blocks.
     pub fn resolve(&self) {
         for upstream in &self.table {
@@ -161,7 +157,6 @@ fn peer(address: SocketAddr, spec: &UpstreamSpec) -> HttpPeer {
     peer.options.total_connection_timeout = Some(spec.timeouts.connect);
     peer.options.read_timeout = Some(spec.timeouts.first_byte);
     peer.options.write_timeout = Some(spec.timeouts.idle);
-    peer.options.idle_timeout = Some(POOL_IDLE);
     peer
 }
 
@@ -258,28 +253,19 @@ impl Picked {
         self.upstream.servers[self.index].host.as_ref()
     }
 
-    /// A watched connection, kept or new; the flag tells a kept one.
-    pub(crate) async fn connect(&self) -> pingora::Result<(HttpSession, bool)> {
-        let (session, kept) = self.connector().get_http_session(&*self.peer).await?;
-        Ok((watched(session, &self.peer), kept))
+    /// A watched connection that was kept, if one can be used.
+    pub(crate) fn take_kept(&self) -> Option<HttpSession> {
+        self.upstream.pool.take(&self.peer)
     }
 
-    /// A new watched connection, whatever the pool holds.
+    /// A new watched connection, whatever is kept.
     pub(crate) async fn connect_anew(&self) -> pingora::Result<HttpSession> {
-        let mut peer = HttpPeer::clone(&self.peer);
-        peer.group_key = NEVER_POOLED;
-        let (session, _) = self.connector().get_http_session(&peer).await?;
-        Ok(watched(session, &self.peer))
+        self.upstream.pool.open(&self.peer).await
     }
 
-    /// Keeps a connection for the next request; Pingora closes it unless its answer ended cleanly.
+    /// Keeps a connection for the next request, or closes it where its answer did not end cleanly.
     pub(crate) async fn release(&self, session: HttpSession) {
-        let idle = self.peer.options.idle_timeout;
-        self.connector().release_http_session(session, &*self.peer, idle).await;
-    }
-
-    fn connector(&self) -> &Connector {
-        self.upstream.pool.connector()
+        self.upstream.pool.keep(&self.peer, session).await;
     }
 }
 

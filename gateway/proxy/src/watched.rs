@@ -20,15 +20,13 @@ use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
 use http::header;
 use parking_lot::Mutex;
-use pingora::protocols::http::client::HttpSession;
-use pingora::protocols::http::v1::client::HttpSession as Http1Session;
+use pingora::protocols::http::v1::client::HttpSession;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::{SslDigest, TlsRef};
 use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
     Stream, TimingDigest, UniqueID, UniqueIDType,
 };
-use pingora::upstreams::peer::HttpPeer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::chunked::{ChunkFault, ChunkedReader, Progress};
@@ -66,13 +64,13 @@ impl Watched {
     }
 
     /// A connection to an upstream, which speaks in heads first.
-    fn answering(inner: Stream) -> Watched {
+    pub(crate) fn answering(inner: Stream) -> Watched {
         let watch = Mutex::new(Watch::Heads(Vec::new()));
         Watched { inner, given_back: BytesMut::new(), watch }
     }
 
     /// Heads follow, on a connection that is used again.
-    fn await_heads(&self) {
+    pub(crate) fn await_heads(&self) {
         *self.watch.lock() = Watch::Heads(Vec::new());
     }
 
@@ -96,25 +94,14 @@ impl Watched {
         if !stream.as_any().is::<Watched>() {
             return Some((stream, BytesMut::new()));
         }
-        let watched = stream.into_any().downcast::<Watched>().ok()?;
+        let watched = Watched::of(stream)?;
         Some((watched.inner, watched.given_back))
     }
-}
 
-/// Has Pingora read an upstream's answer through a watched connection. A pooled one is watched already.
-pub(crate) fn watched(session: HttpSession, peer: &HttpPeer) -> HttpSession {
-    let HttpSession::H1(session) = session else { return session };
-    let pooled = session.stream().as_any().downcast_ref::<Watched>();
-    HttpSession::H1(match pooled {
-        Some(connection) => {
-            connection.await_heads();
-            session
-        }
-        None => {
-            let connection = Watched::answering(session.into_inner());
-            Http1Session::new_with_options(Box::new(connection), peer)
-        }
-    })
+    /// The watched connection that Pingora was lent; `None`, and closed, if it is none.
+    pub(crate) fn of(stream: Stream) -> Option<Box<Watched>> {
+        stream.into_any().downcast().ok()
+    }
 }
 
 /// Judges the framing of an answer whose last head has been read, and has its body watched.
@@ -126,8 +113,7 @@ pub(crate) fn answer_begins(
     session: &mut HttpSession,
     heads_bytes: usize,
 ) -> Result<(), FramingFault> {
-    let has_body = !session.response_done();
-    let HttpSession::H1(session) = session else { return Ok(()) };
+    let has_body = !session.is_body_done();
     let Some(head) = session.resp_header() else { return Ok(()) };
     let chunked = head.headers.contains_key(header::TRANSFER_ENCODING);
     // Pingora takes the length away where it reads chunks; the bytes still show it.
@@ -264,8 +250,9 @@ impl Ssl for Watched {
 }
 
 impl GetTimingDigest for Watched {
+    /// Nobody reads it, and each session over this connection would copy it.
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.inner.get_timing_digest()
+        Vec::new()
     }
 
     fn get_read_pending_time(&self) -> Duration {
