@@ -21,6 +21,7 @@ mod failures;
 mod forwarding;
 mod h2c;
 mod hostile_heads;
+mod kept_connections;
 mod lifecycle;
 mod limits;
 mod observability;

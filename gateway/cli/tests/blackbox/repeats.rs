@@ -3,12 +3,10 @@
 use crate::support::answer::refusal;
 use crate::support::{Config, Directory, Gate, Gateway, Key, Reply, Upstream};
 
-const CONTACT: &str = r#"{"data":{"id":"contact_1","name":"Ann"}}"#;
+pub(crate) const CONTACT: &str = r#"{"data":{"id":"contact_1","name":"Ann"}}"#;
 const TARGET: &str = "/api/contacts/contact_1";
 /// Connections that wait in the pool when the upstream begins to fail.
-const KEPT: usize = 4;
-/// Rounds that may go by before a request takes a kept connection.
-const ROUNDS_MAX: usize = 20;
+pub(crate) const KEPT: usize = 4;
 
 /// Where a request arrives.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -17,25 +15,34 @@ enum Connection {
     New,
 }
 
-struct Rig {
-    upstream: Upstream,
-    gateway: Gateway,
+fn config(upstream: &Upstream, members: &str) -> Config {
+    Config::with_upstream(upstream).upstream_with("leads", upstream.address(), members)
+}
+
+pub(crate) struct Rig {
+    pub(crate) upstream: Upstream,
+    pub(crate) gateway: Gateway,
     key: Key,
 }
 
 impl Rig {
-    fn with(members: &str) -> Rig {
+    pub(crate) fn with(members: &str) -> Rig {
         let upstream = Upstream::answering(200, CONTACT);
         let key = Key::new("k", &["contacts:read", "contacts:write"]);
-        let config =
-            Config::with_upstream(&upstream).upstream_with("leads", upstream.address(), members);
+        let config = config(&upstream, members);
         let gateway = Gateway::start(&config, &Directory::of([key.clone()]));
         Rig { upstream, gateway, key }
     }
 
+    /// Another generation, whose upstream has other `members`.
+    pub(crate) fn reload(&mut self, members: &str) {
+        let config = config(&self.upstream, members);
+        self.gateway.reload(&config, &Directory::of([self.key.clone()]));
+    }
+
     /// Several answers at once, so that as many connections wait for the next request; those that
     /// they came on.
-    fn fill_pool(&self) -> Vec<usize> {
+    pub(crate) fn fill_pool(&self) -> Vec<usize> {
         self.upstream.forget();
         let gate = Gate::new();
         self.upstream.now_replies(Reply::json(CONTACT).behind(&gate));
@@ -52,32 +59,25 @@ impl Rig {
         used
     }
 
-    /// What [`Rig::ask`] says of a request whose first connection was kept. The upstream answers as
-    /// `reply_on` says for either kind of connection.
-    ///
-    /// Pingora gives a kept connection up if the task that watched it, on another thread, is a moment
-    /// late in letting go. A new one is as good for the client, but shows nothing here.
+    /// What [`Rig::ask`] says of a request when connections are kept. The upstream answers as `reply_on`
+    /// says for either kind of connection.
     fn ask_on_kept(
         &self,
         method: &str,
-        reply_on: impl Fn(Connection) -> Reply + Clone + Send + Sync + 'static,
+        reply_on: impl Fn(Connection) -> Reply + Send + Sync + 'static,
     ) -> ((u16, String), Vec<usize>) {
-        for _ in 0..ROUNDS_MAX {
-            self.fill_pool();
-            let (kept, reply_on) = (self.upstream.accepted(), reply_on.clone());
-            self.upstream.now_plays(move |seen| {
-                reply_on(if seen.connection < kept { Connection::Kept } else { Connection::New })
-            });
-            let asked = self.ask(method);
-            if asked.1.first().is_some_and(|first| *first < kept) {
-                return asked;
-            }
-        }
-        panic!("no request took a kept connection in {ROUNDS_MAX} rounds");
+        self.fill_pool();
+        let kept = self.upstream.accepted();
+        self.upstream.now_plays(move |seen| {
+            reply_on(if seen.connection < kept { Connection::Kept } else { Connection::New })
+        });
+        let asked = self.ask(method);
+        assert!(asked.1[0] < kept, "{method}: {:?} of {kept}", asked.1);
+        asked
     }
 
     /// What the client was told, and on which connections the request arrived.
-    fn ask(&self, method: &str) -> ((u16, String), Vec<usize>) {
+    pub(crate) fn ask(&self, method: &str) -> ((u16, String), Vec<usize>) {
         let request = self.gateway.request(method, TARGET).bearer(&self.key);
         let request = if method == "GET" { request } else { request.body("{}") };
         let answer = request.send();

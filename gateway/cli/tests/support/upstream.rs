@@ -9,6 +9,10 @@ use std::thread::JoinHandle;
 use super::reply::{Reply, Step, Then};
 use super::waiting::{self, DEADLINE};
 
+/// States of a connection in `/proc/net/tcp` (`include/net/tcp_states.h` of Linux).
+const ESTABLISHED: &str = "01";
+const CLOSE_WAIT: &str = "08";
+
 /// A request as it reached the upstream.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
@@ -167,6 +171,34 @@ impl Upstream {
         self.requests().pop().expect("a request that reached the upstream")
     }
 
+    /// Ends all connections, as a server does that they idle at for too long. When this returns, the
+    /// kernel has told the other side.
+    pub(crate) fn end_connections(&self) {
+        self.shut_down_all();
+        waiting::until("the news that the connections are over", || {
+            (!self.far_ends().iter().any(|state| state == ESTABLISHED)).then_some(())
+        });
+    }
+
+    /// The states of what is open towards this upstream, as the kernel writes them.
+    pub(crate) fn far_ends(&self) -> Vec<String> {
+        let remote = format!("0100007F:{:04X}", self.address.port());
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let rows = table.lines().map(|row| row.split_whitespace().skip(2));
+        rows.filter_map(|mut cells| (cells.next()? == remote).then(|| cells.next())?)
+            .filter(|state| [ESTABLISHED, CLOSE_WAIT].contains(state))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn shut_down_all(&self) {
+        for stream in
+            self.state.connections.lock().unwrap_or_else(PoisonError::into_inner).drain(..)
+        {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
     pub(crate) fn forget(&self) {
         self.state.seen.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -176,11 +208,7 @@ impl Drop for Upstream {
     fn drop(&mut self) {
         self.state.stop.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(self.address);
-        for stream in
-            self.state.connections.lock().unwrap_or_else(PoisonError::into_inner).drain(..)
-        {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
+        self.shut_down_all();
         if let Some(acceptor) = self.acceptor.take() {
             let _ = acceptor.join();
         }
