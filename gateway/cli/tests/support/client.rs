@@ -69,11 +69,16 @@ impl Connection {
         }
     }
 
+    /// Waits until the head of an answer has come; it is read with the rest of it.
+    pub(crate) fn await_head(&mut self) {
+        while !self.ahead.windows(4).any(|four| four == b"\r\n\r\n") {
+            assert!(self.more(), "the connection ends before a head");
+        }
+    }
+
     /// Waits until the head of an interim answer has come; it is read with the final one.
     pub(crate) fn await_interim(&mut self) {
-        while !self.ahead.windows(4).any(|four| four == b"\r\n\r\n") {
-            assert!(self.more(), "the connection ends before an interim answer");
-        }
+        self.await_head();
         let text = String::from_utf8_lossy(&self.ahead);
         assert!(text.starts_with("HTTP/1.1 1"), "not an interim answer: {text:?}");
     }
