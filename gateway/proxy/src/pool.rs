@@ -1,7 +1,7 @@
 //! The connections of one upstream: new ones, idle ones kept, and whom it must prove itself to.
 //!
-//! A kept connection waits in a stack of its address, and the one used last goes out first: the others
-//! get old and go. Nobody watches it meanwhile. Before its next use the kernel is asked whether it
+//! A kept connection waits in a stack of its address, and the one used last goes out first, of these one
+//! that the same thread opened: the others get old and go. Nobody watches it meanwhile. Before its next use the kernel is asked whether it
 //! lives and has said nothing, so a connection that was closed before a request costs that request
 //! nothing. What dies or gets old where no request comes by is dropped by [`Pool::sweep`].
 //!
@@ -11,8 +11,8 @@
 //! Not here: whether another request may follow on a connection (`answer`), repeats (`reach`).
 //!
 //! Cost: a lock for a push or a pop, two readings of the monotonic clock and one `recv`; a look of the
-//! sweep holds the lock for one `recv`. A connection stays with the runtime that opened it, whose
-//! thread wakes the one that uses it.
+//! sweep holds the lock for one `recv`. A connection stays with the runtime that opened it; on another
+//! thread each arrival costs a wake-up.
 //!
 //! Sources: RFC 9112 §9.3 and §9.6 (persistence, closing), RFC 2068 §19.7.1.1 (`Keep-Alive`).
 
@@ -46,6 +46,9 @@ const IDLE_MAX: Duration = Duration::from_secs(55);
 const IDLE_OF_A_SECOND: Duration = Duration::from_millis(750);
 /// Kept connections that one request looks at before it opens its own.
 const LOOKS_MAX: usize = 64;
+
+/// Kept connections, those used last, among which one that this thread opened is preferred.
+const HOME_LOOKS_MAX: usize = 8;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
@@ -143,8 +146,12 @@ impl Pool {
     }
 }
 
+/// The connection used last, or one soon before it that this thread opened.
 fn pop(idle: &mut [Stack], address: SocketAddr) -> Option<Kept> {
-    idle.iter_mut().find(|stack| stack.address == address)?.kept.pop_back()
+    let kept = &mut idle.iter_mut().find(|stack| stack.address == address)?.kept;
+    let last = kept.len().checked_sub(1)?;
+    let mut newest = kept.iter().rev().take(HOME_LOOKS_MAX);
+    kept.remove(last - newest.position(|kept| kept.connection.is_at_home()).unwrap_or(0))
 }
 
 /// Puts a connection on top. Where `idle_max` are kept already, the address that has most of them

@@ -14,6 +14,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -36,6 +37,8 @@ use crate::h2_path::{PathGuard, Unreadable};
 pub(crate) struct Watched {
     inner: Stream,
     given_back: BytesMut,
+    /// The thread that opened it, whose runtime hears first when something arrives.
+    home: ThreadId,
     /// Behind a lock because a session shows its connection, but lends it to nobody.
     watch: Mutex<Watch>,
 }
@@ -54,19 +57,27 @@ enum Watch {
 impl Watched {
     /// Reads of an HTTP/2 connection, of which `given_back` is the beginning.
     pub(crate) fn http2(inner: Stream, given_back: BytesMut) -> Watched {
-        Watched { inner, given_back, watch: Mutex::new(Watch::Http2(Box::default())) }
+        Watched::new(inner, given_back, Watch::Http2(Box::default()))
     }
 
     /// Reads of a chunked body, of which `given_back` is the beginning.
     pub(crate) fn chunked(inner: Stream, given_back: BytesMut) -> Watched {
-        let watch = Mutex::new(Watch::Body(ChunkedReader::default()));
-        Watched { inner, given_back, watch }
+        Watched::new(inner, given_back, Watch::Body(ChunkedReader::default()))
     }
 
     /// A connection to an upstream, which speaks in heads first.
     pub(crate) fn answering(inner: Stream) -> Watched {
-        let watch = Mutex::new(Watch::Heads(Vec::new()));
-        Watched { inner, given_back: BytesMut::new(), watch }
+        Watched::new(inner, BytesMut::new(), Watch::Heads(Vec::new()))
+    }
+
+    fn new(inner: Stream, given_back: BytesMut, watch: Watch) -> Watched {
+        let home = std::thread::current().id();
+        Watched { inner, given_back, home, watch: Mutex::new(watch) }
+    }
+
+    /// Whether this thread opened it.
+    pub(crate) fn is_at_home(&self) -> bool {
+        self.home == std::thread::current().id()
     }
 
     /// Heads follow, on a connection that is used again.

@@ -85,6 +85,11 @@ impl Server {
     }
 }
 
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(1).enable_all().build().unwrap()
+}
+
 fn count(pool: &Pool) -> usize {
     pool.idle.lock().iter().map(|stack| stack.kept.len()).sum()
 }
@@ -138,10 +143,6 @@ async fn a_kept_connection_carries_the_next_exchange() {
 /// The next request may be served by a thread that did not open it.
 #[test]
 fn a_connection_kept_on_one_runtime_is_used_on_another() {
-    let runtime = || {
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        builder.worker_threads(1).enable_all().build().unwrap()
-    };
     let (first, second) = (runtime(), runtime());
     let pool = pool(9);
     let (server, mut fars) = first.block_on(async {
@@ -155,6 +156,26 @@ fn a_connection_kept_on_one_runtime_is_used_on_another() {
         pool.keep(&server.peer, session).await;
     });
     assert_eq!(count(&pool), 1);
+}
+
+/// Of those used last, one that wakes this thread first.
+#[test]
+fn a_thread_prefers_what_it_opened_unless_that_lies_deep() {
+    for (others, is_found) in [(HOME_LOOKS_MAX - 1, true), (HOME_LOOKS_MAX, false)] {
+        let (first, second) = (runtime(), runtime());
+        let pool = pool(2 * HOME_LOOKS_MAX);
+        let (server, own) = first.block_on(async {
+            let server = Server::start().await;
+            let own = server.kept(&pool, 1).await;
+            (server, own)
+        });
+        let others = std::thread::scope(|scope| {
+            let opened = scope.spawn(|| second.block_on(server.kept(&pool, others)));
+            opened.join().unwrap()
+        });
+        let expected = if is_found { &own[0] } else { others.last().unwrap() };
+        assert_eq!(port_taken(&pool, &server), Some(port(expected)));
+    }
 }
 
 #[tokio::test]
