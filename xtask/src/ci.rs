@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
 
 use crate::workspace::{Verdict, Workspace, count, run as run_child};
-use crate::{bare_path, deny, examples, generate, layers, tidy};
+use crate::{bare_path, deny, examples, generate, layers, oracle, tidy};
 
 struct Step {
     name: &'static str,
@@ -26,11 +26,12 @@ const fn step(
     Step { name, holds, run }
 }
 
-static STEPS: [Step; 12] = [
+static STEPS: [Step; 13] = [
     step("fmt", "the sources are formatted", fmt),
     step("clippy", "no warning in any target", clippy),
     step("test", "all tests and doc tests", test),
     step("portable", "the rewriter does the same without vectors", portable),
+    step("oracle", "Python's json reads what the rewriter makes of random bodies", oracle::check),
     step("vendor", "the zlib stand-in keeps what it promises", vendor),
     step("layers", "who may depend on whom", layers::check),
     step("tidy", "lengths, names, paths, unfinished code, links", tidy::check),

@@ -12,6 +12,7 @@ mod examples;
 mod generate;
 mod layers;
 mod manifest;
+mod oracle;
 mod reference;
 mod tidy;
 mod workspace;
