@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -17,6 +18,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+HERE = Path(__file__).resolve().parent
 PROXY_CORE, LOAD_CORE = 0, 1
 START_SECONDS_MAX = 30
 
@@ -34,6 +36,7 @@ ASSISTANTS = {
 }
 FALLBACK = "AI assistant"
 KEYS_PER_ACCOUNT = 10
+NGINX_FULL_JOB = "nginx + Lua + cjson, full job"
 
 
 def key_text(number):
@@ -78,8 +81,9 @@ def gateway_settings(port, upstream, access_log):
     }
 
 
-def nginx_conf(folder, port, upstream):
+def nginx_conf(folder, port, upstream, modules="", http="", location=""):
     return f"""
+{modules}
 worker_processes 1; daemon off; master_process off; pid {folder}/nginx.pid;
 error_log {folder}/nginx.log crit;
 events {{ worker_connections 1024; }}
@@ -87,9 +91,11 @@ http {{
   access_log off; keepalive_requests 1000000000; keepalive_timeout 75s;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
   upstream bench {{ server {upstream}; keepalive 128; keepalive_requests 1000000000; }}
+  {http}
   server {{
     listen 127.0.0.1:{port};
     location / {{
+      {location}
       proxy_pass http://bench; proxy_http_version 1.1; proxy_set_header Connection "";
       proxy_connect_timeout 1s; proxy_read_timeout 60s; proxy_send_timeout 60s;
       proxy_max_temp_file_size 0;
@@ -97,6 +103,30 @@ http {{
   }}
 }}
 """
+
+
+def nginx_full_job(folder, port, upstream, modules):
+    """With `full_job.lua` at the places where Kong's plugins are."""
+    return nginx_conf(
+        folder, port, upstream,
+        modules="\n".join(f"load_module {module};" for module in modules),
+        http=f"""lua_package_path "{HERE}/?.lua;;"; lua_shared_dict counts 16m;
+  init_by_lua_block {{ require("full_job").load("{folder}/directory.yaml") }}""",
+        location="""proxy_set_header Authorization ""; proxy_set_header Accept-Encoding "";
+      access_by_lua_block { require("full_job").access() }
+      header_filter_by_lua_block { require("full_job").header_filter() }
+      body_filter_by_lua_block { require("full_job").body_filter() }""")
+
+
+def lua_modules():
+    """The modules that nginx needs for Lua; none where one of them, or cjson, is not installed."""
+    told = subprocess.run(["nginx", "-V"], capture_output=True, text=True, check=False).stderr
+    folder = re.search(r"--modules-path=(\S+)", told)
+    names = ("ndk_http", "ngx_http_lua") if folder else ()
+    modules = [Path(folder[1]) / f"{name}_module.so" for name in names]
+    places = ("lib/*/lua/5.1/cjson.so", "local/lib/lua/5.1/cjson.so")
+    has_cjson = any(any(Path("/usr").glob(place)) for place in places)
+    return modules if has_cjson and all(module.exists() for module in modules) else []
 
 
 def free_port():
@@ -137,6 +167,12 @@ class Stand:
         self.skipped = []
         self.sides = {"plain Pingora proxy": self._plain, "Colonnade, full job": self._gateway,
                       "Colonnade, full job and access log": self._logging_gateway}
+        self.lua_modules = lua_modules() if shutil.which("nginx") else []
+        if self.lua_modules:
+            self.sides[NGINX_FULL_JOB] = self._nginx_full_job
+        else:
+            self.skipped.append("nginx, Lua or cjson (Debian packages libnginx-mod-http-lua lua-cjson): "
+                                "its full job")
         if shutil.which("nginx"):
             self.sides = {"nginx, no job": self._nginx, **self.sides}
         else:
@@ -208,18 +244,23 @@ class Stand:
         path.write_text(nginx_conf(self.folder, port, self.address))
         return ["nginx", "-p", str(self.folder), "-c", str(path)]
 
+    def _nginx_full_job(self, port):
+        path = self.folder / "nginx-lua.conf"
+        path.write_text(nginx_full_job(self.folder, port, self.address, self.lua_modules))
+        return ["nginx", "-p", str(self.folder), "-c", str(path)]
+
 
 def accepts(port):
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wrk_script(folder, path, keys):
+def wrk_script(folder, path, keys, name="load"):
     """Requests of all keys in an order of chance; counts as JSON on the last line."""
     numbers = list(range(keys))
     random.Random(1).shuffle(numbers)
     texts = ",".join(f'"{key_text(number)}"' for number in numbers)
-    script = Path(folder) / "load.lua"
+    script = Path(folder) / f"{name}.lua"
     script.write_text(f"""
 local keys, requests, turn = {{{texts}}}, {{}}, 0
 init = function()
