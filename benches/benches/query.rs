@@ -4,7 +4,7 @@
 
 use std::hint::black_box;
 
-use colonnade_benches::calls::job;
+use colonnade_benches::calls::{COLUMNS, SHOWN, job};
 use criterion::Criterion;
 use gateway_policy::{QUERY_COLUMNS_DEFAULT, QueryRule};
 
@@ -20,7 +20,7 @@ const QUERIES: [(&str, &str, bool); 5] = [
 ];
 
 fn check(c: &mut Criterion) {
-    let job = job();
+    let job = job(&COLUMNS, &SHOWN);
     let allow =
         QueryRule::Allow(["limit", "offset", "start_date", "end_date"].map(Into::into).to_vec());
     let guard = QueryRule::Guard { columns: QUERY_COLUMNS_DEFAULT.map(Into::into).to_vec() };

@@ -7,6 +7,7 @@
 pub mod calls;
 pub mod directory;
 pub mod draw;
+pub mod pages;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
