@@ -73,7 +73,7 @@ pub struct Catalogue {
     by_word: HashMap<String, Vec<ColumnId>, ahash::RandomState>,
     /// Paths that are judged and are no columns.
     judged_only: Vec<String>,
-    /// Nodes that are judged, or have a judged one below, each with what for.
+    /// Nodes that are judged, or have a judged one below, each with what for; the greatest first.
     judged: Vec<(NodeId, Judged)>,
     unmapped: Unmapped,
     all: bool,
@@ -155,9 +155,22 @@ impl Catalogue {
         self.nodes.get(usize::from(id.0)).copied().unwrap_or(NO_NODE)
     }
 
-    /// The judged members of the objects at a node.
-    pub(crate) fn judged_members(&self, node: NodeId) -> impl Iterator<Item = (NodeId, Judged)> {
-        self.judged.iter().copied().filter(move |(child, _)| self.trie.parent(*child) == node)
+    /// How many nodes are judged or have a judged one below.
+    pub(crate) fn judged_len(&self) -> usize {
+        self.judged.len()
+    }
+
+    /// Which of them a node is.
+    pub(crate) fn judged_number(&self, node: NodeId) -> Option<usize> {
+        self.judged.binary_search_by(|(known, _)| node.cmp(known)).ok()
+    }
+
+    /// Which of them are members of the objects at a node, and what for.
+    pub(crate) fn judged_members(&self, node: NodeId) -> impl Iterator<Item = (usize, Judged)> {
+        let members = self.judged.iter().enumerate();
+        members
+            .filter(move |(_, (child, _))| self.trie.parent(*child) == node)
+            .map(|(number, (_, what))| (number, *what))
     }
 
     pub(crate) fn unmapped(&self) -> Unmapped {

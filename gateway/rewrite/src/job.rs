@@ -32,7 +32,8 @@ impl Job {
 pub struct Bounds {
     /// Most containers one inside the other, hidden ones included. The body's own is the first.
     pub depth: u16,
-    /// Most bytes of one row as it came, where rows are held until they are judged.
+    /// Most bytes of one row as it came, where rows are held until they are judged; and of what leaves of it
+    /// up to an assistant's name.
     pub row_bytes: usize,
 }
 

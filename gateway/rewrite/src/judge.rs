@@ -86,7 +86,7 @@ pub(crate) enum Judgeable<'a> {
 pub(crate) struct Judge {
     /// What the rule asks about.
     active: Judged,
-    /// By node, the object (its offset + 1) in which it was last met.
+    /// Of each node that is judged or leads to one, the object (its offset + 1) in which it was last met.
     met_in: Vec<u64>,
     hidden: bool,
     private_seen: u32,
@@ -98,7 +98,7 @@ pub(crate) struct Judge {
 impl Judge {
     pub(crate) fn new(rule: &RowRule, catalogue: &Catalogue) -> Judge {
         let active = rule.judged();
-        let nodes = if active.is_nothing() { 0 } else { catalogue.trie.len() };
+        let nodes = if active.is_nothing() { 0 } else { catalogue.judged_len() };
         Judge {
             active,
             met_in: vec![0; nodes],
@@ -125,8 +125,9 @@ impl Judge {
     }
 
     /// A member on the way to something judged, in the object at this offset.
-    pub(crate) fn member(&mut self, node: NodeId, object: u64) {
-        if let Some(met) = self.met_in.get_mut(usize::from(node)) {
+    pub(crate) fn member(&mut self, catalogue: &Catalogue, node: NodeId, object: u64) {
+        let number = catalogue.judged_number(node);
+        if let Some(met) = number.and_then(|number| self.met_in.get_mut(number)) {
             // Readers differ over which of two equal names counts, so neither does.
             self.hidden |= *met == object + 1;
             *met = object + 1;
@@ -139,8 +140,8 @@ impl Judge {
         if needed.is_nothing() {
             return;
         }
-        for (child, what) in catalogue.judged_members(node) {
-            let met = self.met_in.get(usize::from(child)).is_some_and(|met| *met == object + 1);
+        for (number, what) in catalogue.judged_members(node) {
+            let met = self.met_in.get(number).is_some_and(|met| *met == object + 1);
             self.hidden |= what.has(needed) && !met;
         }
     }

@@ -58,6 +58,11 @@ impl Output {
         if self.holding { &mut self.held } else { &mut self.out }
     }
 
+    /// Whether more bytes wait than this. What was kept last and not yet copied does not count.
+    pub(crate) fn holds_more_than(&self, bytes: usize) -> bool {
+        self.holding && self.held.len() > bytes
+    }
+
     /// From here on bytes wait.
     pub(crate) fn hold(&mut self, piece: &[u8]) {
         self.flush(piece);

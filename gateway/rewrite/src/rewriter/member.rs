@@ -174,7 +174,7 @@ impl Rewriter {
         let facts = self.job.shown.facts(node);
         let is_judged = facts.judged.or(facts.judged_below).has(self.judge.active());
         if is_judged {
-            self.judge.member(node, self.top.start);
+            self.judge.member(&self.job.catalogue, node, self.top.start);
         }
         match self.top.mode {
             Mode::Copy => return Slot::at(Mode::Copy, node, facts),

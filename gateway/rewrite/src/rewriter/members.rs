@@ -273,7 +273,7 @@ impl Rewriter {
     }
 
     /// Writes a member that is not to be joined to the one before as it is. False: it is an id that must
-    /// be decoded first.
+    /// be decoded first, or whose name might make a held row too long.
     #[inline(never)]
     fn kept_member(
         &mut self,
@@ -284,7 +284,7 @@ impl Rewriter {
     ) -> bool {
         let value = at + usize::from(member.lead.value);
         let is_id = member.fate == Fate::Assistant;
-        if is_id && memchr::memchr(b'\\', &piece[value..end]).is_some() {
+        if is_id && (self.row.is_held || memchr::memchr(b'\\', &piece[value..end]).is_some()) {
             return false;
         }
         match std::mem::replace(&mut self.top.wrote, true) {

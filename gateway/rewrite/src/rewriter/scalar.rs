@@ -1,7 +1,7 @@
 //! Scalars: copied, muted, replaced, and told to the judge.
 
 use super::{Rewriter, State, Take};
-use crate::error::Fault;
+use crate::error::{Fault, Reason};
 use crate::facts::Judged;
 use crate::judge::Judgeable;
 use crate::lexer::{Literal, Step, Text};
@@ -84,8 +84,7 @@ impl Rewriter {
         } else {
             self.scalar.string.run(piece, at, &mut ())?
         };
-        self.advance(piece, at, step);
-        Ok(step.end(piece))
+        self.advance(piece, at, step)
     }
 
     pub(super) fn number(&mut self, piece: &[u8], at: usize) -> Result<usize, Fault> {
@@ -93,23 +92,24 @@ impl Rewriter {
         if self.is_compared() {
             self.scalar.text.push(&piece[at..step.end(piece)]);
         }
-        self.advance(piece, at, step);
-        Ok(step.end(piece))
+        self.advance(piece, at, step)
     }
 
     /// Takes what was read of a string or number.
     #[inline]
-    fn advance(&mut self, piece: &[u8], at: usize, step: Step) {
-        self.take_bytes(piece, at, step.end(piece));
+    fn advance(&mut self, piece: &[u8], at: usize, step: Step) -> Result<usize, Fault> {
+        let end = step.end(piece);
+        self.take_bytes(piece, at, end);
         if step == Step::More {
-            return;
+            return Ok(end);
         }
         if !self.scalar.judged.is_nothing() {
             let text = Judgeable::Text(self.scalar.text.text());
             self.judge.scalar(&self.job.rows, self.scalar.judged, text);
         }
-        self.write_mapped(piece);
+        self.write_mapped(piece, end)?;
         self.end_value();
+        Ok(end)
     }
 
     pub(super) fn literal(&mut self, piece: &[u8], at: usize) -> Result<usize, Fault> {
@@ -144,14 +144,18 @@ impl Rewriter {
         }
     }
 
-    /// Writes what replaces an assistant id.
-    fn write_mapped(&mut self, piece: &[u8]) {
+    /// Writes what replaces an assistant id. Only so can a row that is held become longer than it came.
+    fn write_mapped(&mut self, piece: &[u8], end: usize) -> Result<(), Fault> {
         if !matches!(self.scalar.take, Take::Map | Take::MapOrKeep) {
-            return;
+            return Ok(());
         }
         let Rewriter { job, ids, totals, output, scalar, .. } = self;
         let name = name_of(&job.names, *ids, totals, scalar.text.text());
         output.literal(piece, name.unwrap_or(&scalar.raw));
+        if output.holds_more_than(job.bounds.row_bytes) {
+            return Err(Fault::new(end, Reason::RowTooLong));
+        }
+        Ok(())
     }
 }
 
