@@ -1,7 +1,7 @@
 //! How often one request reaches an upstream whose connections die (E13).
 
 use crate::support::answer::refusal;
-use crate::support::{Config, Directory, Gate, Gateway, Key, Reply, Upstream};
+use crate::support::{self, Config, Directory, Gate, Gateway, Key, Reply, Upstream};
 
 pub(crate) const CONTACT: &str = r#"{"data":{"id":"contact_1","name":"Ann"}}"#;
 const TARGET: &str = "/api/contacts/contact_1";
@@ -78,9 +78,17 @@ impl Rig {
 
     /// What the client was told, and on which connections the request arrived.
     pub(crate) fn ask(&self, method: &str) -> ((u16, String), Vec<usize>) {
+        self.ask_on(&mut self.gateway.connect(), method)
+    }
+
+    pub(crate) fn ask_on(
+        &self,
+        client: &mut support::Connection,
+        method: &str,
+    ) -> ((u16, String), Vec<usize>) {
         let request = self.gateway.request(method, TARGET).bearer(&self.key);
         let request = if method == "GET" { request } else { request.body("{}") };
-        let answer = request.send();
+        let answer = request.send_on(client);
         let connections = self.upstream.requests().iter().map(|seen| seen.connection).collect();
         (answer.verdict(), connections)
     }
