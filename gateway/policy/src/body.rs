@@ -1,7 +1,8 @@
 //! May the upstream's answer pass, must it be rewritten, or is it refused? Known from its head.
 //!
 //! Refusal is the default: an answer passes for a reason, never for the lack of one.
-//! Sources: RFC 9110 §8 (representation), §15 (status); RFC 8259 §8.1 (UTF-8).
+//! Sources: RFC 9110 §8 (representation), §15 (status); RFC 8259 §8.1 (UTF-8); RFC 9112 §6.3 (a body
+//! that ends with its connection may lack its end).
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
@@ -34,12 +35,14 @@ pub enum BodyPlan {
 pub enum UnfilterableHead {
     #[error("a status that carries something else than the resource")]
     Status,
-    #[error("a content type that is not JSON in UTF-8")]
+    #[error("a content type that is not JSON in UTF-8, or not the route's form of it")]
     Type,
     #[error("a part of a representation")]
     Partial,
     #[error("a transfer coding other than chunked")]
     TransferCoding,
+    #[error("lines of which nothing says where they end")]
+    Unframed,
 }
 
 impl UnfilterableHead {
@@ -50,6 +53,7 @@ impl UnfilterableHead {
             UnfilterableHead::Type => "content_type",
             UnfilterableHead::Partial => "partial",
             UnfilterableHead::TransferCoding => "transfer_coding",
+            UnfilterableHead::Unframed => "framing",
         }
     }
 }
@@ -83,10 +87,15 @@ pub fn plan_body(admission: &Admission, method: &Method, facts: &ResponseFacts<'
     if !status.is_success() || status == StatusCode::RESET_CONTENT {
         return BodyPlan::Refuse(UnfilterableHead::Status);
     }
-    match json_type(facts.headers) {
+    let is_lines = grant.job().shape.is_lines();
+    match json_type(facts.headers, is_lines) {
         None => BodyPlan::Refuse(UnfilterableHead::Type),
         Some(content_type) if *method == Method::HEAD => {
             BodyPlan::HeadOnly { content_type: Some(content_type) }
+        }
+        // A document says itself whether it is whole. Lines that were cut behind one of them do not.
+        Some(_) if is_lines && !has_length(facts.headers) => {
+            BodyPlan::Refuse(UnfilterableHead::Unframed)
         }
         Some(content_type) => BodyPlan::Rewrite { content_type },
     }
@@ -101,9 +110,18 @@ fn plainly_framed(headers: &HeaderMap) -> bool {
     plain && codings.next().is_none()
 }
 
-/// `type/subtype` in lower case when it is JSON in UTF-8: `application/json` or any type's `…+json`,
-/// no other charset, one header. Parameters do not come back: they are the upstream's bytes.
-fn json_type(headers: &HeaderMap) -> Option<HeaderValue> {
+/// Whether the head tells where the body ends, or its chunks do; else it ends with the connection.
+fn has_length(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING)
+}
+
+/// The types of JSON Lines. Neither is registered; these two are what is written.
+const LINES: [&str; 2] = ["application/x-ndjson", "application/jsonl"];
+
+/// `type/subtype` in lower case when it is the route's form of JSON in UTF-8: one of [`LINES`] where
+/// `is_lines`, else `application/json` or any type's `…+json`; no other charset, one header.
+/// Parameters do not come back: they are the upstream's bytes.
+fn json_type(headers: &HeaderMap, is_lines: bool) -> Option<HeaderValue> {
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let value = values.next()?.to_str().ok()?;
     if values.next().is_some() {
@@ -111,7 +129,11 @@ fn json_type(headers: &HeaderMap) -> Option<HeaderValue> {
     }
     let mut parts = value.split(';');
     let essence = parts.next()?.trim().to_ascii_lowercase();
-    let json = essence == "application/json" || is_json_by_suffix(&essence);
+    let json = if is_lines {
+        LINES.contains(&essence.as_str())
+    } else {
+        essence == "application/json" || is_json_by_suffix(&essence)
+    };
     let utf8 = parts.all(|parameter| {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         let value = value.trim().trim_matches('"');
@@ -138,6 +160,14 @@ fn is_type_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn typed(values: &[&'static str], is_lines: bool) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(header::CONTENT_TYPE, HeaderValue::from_static(value));
+        }
+        json_type(&headers, is_lines).and_then(|value| value.to_str().map(str::to_owned).ok())
+    }
 
     /// C7: only JSON in UTF-8, said once, is filtered.
     #[test]
@@ -171,12 +201,50 @@ mod tests {
             (&[""], None),
             (&[], None),
         ] {
+            assert_eq!(typed(values, false).as_deref(), expected, "{values:?}");
+            // No form of it is JSON Lines.
+            assert_eq!(typed(values, true).is_some(), values == &["application/x-ndjson"]);
+        }
+    }
+
+    /// C7: where rows are lines, only the two types that say so.
+    #[test]
+    fn only_json_lines_are_lines() {
+        for (values, expected) in [
+            (&["application/x-ndjson"][..], Some("application/x-ndjson")),
+            (&["application/jsonl"], Some("application/jsonl")),
+            (&["Application/X-NDJSON; charset=UTF-8"], Some("application/x-ndjson")),
+            (&["application/jsonl;charset=\"utf-8\"; x=y"], Some("application/jsonl")),
+            (&["application/jsonl; charset=utf-16"], None),
+            (&["application/jsonl", "application/jsonl"], None),
+            (&["application/jsonl, application/json"], None),
+            (&["application/ndjson"], None),
+            (&["application/jsonlines"], None),
+            (&["application/x-jsonlines"], None),
+            (&["application/json-seq"], None),
+            (&["application/x-ndjson+json"], None),
+            (&["text/x-ndjson"], None),
+            (&["text/plain"], None),
+            (&[], None),
+        ] {
+            assert_eq!(typed(values, true).as_deref(), expected, "{values:?}");
+            let suffixed = values == &["application/x-ndjson+json"];
+            assert_eq!(typed(values, false).is_some(), suffixed, "{values:?}");
+        }
+    }
+
+    /// C7: a body that ends with its connection tells no length.
+    #[test]
+    fn a_length_or_chunks_tell_where_a_body_ends() {
+        for (name, expected) in [
+            (Some(header::CONTENT_LENGTH), true),
+            (Some(header::TRANSFER_ENCODING), true),
+            (Some(header::CONNECTION), false),
+            (None, false),
+        ] {
             let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append(header::CONTENT_TYPE, HeaderValue::from_static(value));
-            }
-            let got = json_type(&headers);
-            assert_eq!(got.as_ref().and_then(|v| v.to_str().ok()), expected, "{values:?}");
+            headers.extend(name.clone().map(|name| (name, HeaderValue::from_static("0"))));
+            assert_eq!(has_length(&headers), expected, "{name:?}");
         }
     }
 }

@@ -11,8 +11,16 @@ use crate::trie::{NodeId, ROOT, Trie, TrieBuilder};
 pub struct Shape {
     pub(crate) trie: Trie,
     stops: Vec<Stop>,
-    single: bool,
+    form: Form,
     pass_envelope: bool,
+}
+
+/// How the body holds its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    One,
+    Array,
+    Lines,
 }
 
 /// What a node of the envelope is.
@@ -28,21 +36,25 @@ pub(crate) enum Stop {
     Rows,
     /// One row.
     Row,
+    /// A row that is one of the body's lines.
+    Line,
 }
 
 impl Shape {
-    /// `rows` is `data[]`, `data`, `[]`, `$`, or deeper: `result.items[]`. `beside` are dotted paths
-    /// from the root that pass whole. With `pass_envelope` everything beside the rows passes.
+    /// `rows` is `data[]`, `data`, `[]`, `$`, `$*` for a body of which each line is a row, or deeper:
+    /// `result.items[]`. `beside` are dotted paths from the root that pass whole. With `pass_envelope`
+    /// everything beside the rows passes.
     pub fn compile(
         rows: &str,
         beside: &[String],
         pass_envelope: bool,
     ) -> Result<Shape, ShapeError> {
-        let (rows_path, single) = match rows.strip_suffix("[]") {
-            Some(path) => (path, false),
-            None if rows == "$" => ("", true),
+        let (rows_path, form) = match rows.strip_suffix("[]") {
+            Some(path) => (path, Form::Array),
+            None if rows == "$" => ("", Form::One),
+            None if rows == "$*" => ("", Form::Lines),
             None if rows.is_empty() => return Err(ShapeError::EmptyRows),
-            None => (rows, true),
+            None => (rows, Form::One),
         };
         if !rows_path.is_empty() {
             check_path(rows_path)?;
@@ -64,13 +76,18 @@ impl Shape {
             }
         }
         let listed = if pass_envelope || rows_path.is_empty() { &[] } else { beside };
-        let (trie, stops) = build(rows_path, single, listed)?;
-        Ok(Shape { trie, stops, single, pass_envelope })
+        let (trie, stops) = build(rows_path, form, listed)?;
+        Ok(Shape { trie, stops, form, pass_envelope })
     }
 
-    /// Whether the body holds one row, not an array of them.
+    /// Whether the body holds one row, not any number of them.
     pub fn is_single(&self) -> bool {
-        self.single
+        self.form == Form::One
+    }
+
+    /// Whether the body is JSON Lines, each line one row.
+    pub fn is_lines(&self) -> bool {
+        self.form == Form::Lines
     }
 
     /// Whether everything beside the rows passes.
@@ -84,11 +101,7 @@ impl Shape {
     }
 }
 
-fn build(
-    rows_path: &str,
-    single: bool,
-    beside: &[String],
-) -> Result<(Trie, Vec<Stop>), ShapeError> {
+fn build(rows_path: &str, form: Form, beside: &[String]) -> Result<(Trie, Vec<Stop>), ShapeError> {
     let mut builder = TrieBuilder::new();
     let rows = if rows_path.is_empty() { Some(ROOT) } else { builder.insert(rows_path) };
     let rows = rows.ok_or(ShapeError::TooMany)?;
@@ -106,7 +119,11 @@ fn build(
         way = trie.parent(way);
         stops[usize::from(way)] = Stop::Way;
     }
-    stops[usize::from(rows)] = if single { Stop::Row } else { Stop::Rows };
+    stops[usize::from(rows)] = match form {
+        Form::One => Stop::Row,
+        Form::Array => Stop::Rows,
+        Form::Lines => Stop::Line,
+    };
     Ok((trie, stops))
 }
 
@@ -131,7 +148,7 @@ fn overlap(one: &str, other: &str) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ShapeError {
     #[error(
-        "the rows' path is empty; `$` is a body that is one row, `[]` one that is an array of rows"
+        "the rows' path is empty; `$` is a body that is one row, `$*` one row a line, `[]` an array of rows"
     )]
     EmptyRows,
     #[error("`{path}` has an empty part")]
@@ -155,21 +172,23 @@ mod tests {
 
     #[test]
     fn the_rows_path_says_where_rows_are_and_how_many() {
-        for (rows, single, path) in [
-            ("data[]", false, &["data"][..]),
-            ("data", true, &["data"]),
-            ("[]", false, &[]),
-            ("$", true, &[]),
-            ("result.items[]", false, &["result", "items"]),
-            ("result.item", true, &["result", "item"]),
+        for (rows, stop, path) in [
+            ("data[]", Stop::Rows, &["data"][..]),
+            ("data", Stop::Row, &["data"]),
+            ("[]", Stop::Rows, &[]),
+            ("$", Stop::Row, &[]),
+            ("$*", Stop::Line, &[]),
+            ("result.items[]", Stop::Rows, &["result", "items"]),
+            ("result.item", Stop::Row, &["result", "item"]),
         ] {
             let shape = Shape::compile(rows, &[], false).unwrap();
-            assert_eq!(shape.is_single(), single, "{rows}");
+            assert_eq!(shape.is_single(), stop == Stop::Row, "{rows}");
+            assert_eq!(shape.is_lines(), stop == Stop::Line, "{rows}");
             let node = path.iter().fold(ROOT, |node, name| {
                 assert_eq!(shape.stop(node), Stop::Way, "{rows}");
                 shape.trie.child(node, name.as_bytes())
             });
-            assert_eq!(shape.stop(node), if single { Stop::Row } else { Stop::Rows }, "{rows}");
+            assert_eq!(shape.stop(node), stop, "{rows}");
         }
     }
 
@@ -195,6 +214,7 @@ mod tests {
             // One resource may be a list in an envelope here and a bare row there.
             ("$", &["meta"], Ok(())),
             ("[]", &["meta"], Ok(())),
+            ("$*", &["meta"], Ok(())),
             (
                 "data[]",
                 &["meta", "meta.a"],

@@ -6,7 +6,8 @@
 //! nothing here recurses.
 //!
 //! The document's last bracket leaves only from [`end`](Rewriter::end): what was refused for
-//! something behind the document was never written as a whole document.
+//! something behind the document was never written as a whole document. Where rows are lines, so does
+//! the last bracket of each with its line's end (`lines`).
 //!
 //! Not here: the grammar of scalars (`lexer`), where columns are (`catalogue`), which rows are seen
 //! (`judge`).
@@ -15,6 +16,7 @@
 //! leave to it, a look-up a member.
 
 mod hidden;
+mod lines;
 mod member;
 mod members;
 mod memo;
@@ -137,6 +139,8 @@ struct Slot {
 }
 
 impl Slot {
+    /// Of the whole body; where rows are lines, of each line.
+    const DOCUMENT: Slot = Slot::new(Mode::Envelope, ROOT);
     const HIDDEN: Slot = Slot::new(Mode::Hidden, NO_NODE);
     const COPY: Slot = Slot::new(Mode::Copy, NO_NODE);
     const ROW: Slot = Slot::new(Mode::Row, ROOT);
@@ -252,7 +256,7 @@ impl Rewriter {
         Rewriter {
             ids: if keeps_ids { Take::MapOrKeep } else { Take::Map },
             state: State::Value,
-            slot: Slot::new(Mode::Envelope, ROOT),
+            slot: Slot::DOCUMENT,
             top: Frame::OUTSIDE,
             stack: Vec::with_capacity(usize::from(job.bounds.depth.min(16))),
             name: Name {
@@ -292,7 +296,12 @@ impl Rewriter {
         }
         self.output.lend(out);
         let mut work = self.begin_work();
-        let result = self.walk(chunk, &mut work).and_then(|()| self.end_piece(chunk));
+        let walked = if self.job.shape.is_lines() {
+            self.lines(chunk, &mut work)
+        } else {
+            self.walk(chunk, 0, &mut work)
+        };
+        let result = walked.and_then(|()| self.end_piece(chunk));
         WORK.set(Some(work));
         self.output.give_back(out);
         match result {
@@ -322,10 +331,12 @@ impl Rewriter {
         if let Some(refused) = self.refused {
             return Err(refused);
         }
-        if self.state != State::Done {
+        if self.state != State::Done && !self.may_end_lines() {
             return Err(self.refuse(Fault::new(0, Reason::Truncated)));
         }
+        let feed = self.last_feed();
         out.extend_from_slice(std::mem::take(&mut self.tail));
+        out.extend_from_slice(feed);
         Ok(self.totals)
     }
 
@@ -334,8 +345,9 @@ impl Rewriter {
         &self.totals
     }
 
-    fn walk(&mut self, piece: &[u8], work: &mut Work) -> Result<(), Fault> {
-        let mut at = 0;
+    /// Walks a piece from a place on to its end.
+    fn walk(&mut self, piece: &[u8], from: usize, work: &mut Work) -> Result<(), Fault> {
+        let mut at = from;
         while at < piece.len() {
             if self.is_verbatim() {
                 let end = self.verbatim(piece, at, work)?;

@@ -222,10 +222,11 @@ impl Rewriter {
         self.totals.rows += 1;
         self.totals.rows_hidden += 1;
         let is_document = self.stack.is_empty();
+        let is_line = self.job.shape.is_lines();
         if is_document {
-            self.tail = b"null";
+            self.tail = if is_line { b"" } else { b"null" };
         }
-        self.totals.single_row_hidden |= !is_element;
+        self.totals.single_row_hidden |= !is_element && !is_line;
         self.output.discard(piece, if is_element || is_document { b"" } else { b"null" });
         Ok(())
     }

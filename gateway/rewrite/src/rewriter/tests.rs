@@ -97,6 +97,22 @@ fn a_body_of_any_length_keeps_a_few_hundred_bytes() {
 }
 
 #[test]
+fn of_lines_the_one_at_hand_is_all_that_is_known() {
+    let part = concat!(
+        ":1}\r\n\n{\"private\":false,\"text\":\"a\",\"x\":{}}\n",
+        "{\"any\":{\"y\":[1]}}\n{\"private\":false,\"agent\""
+    );
+    for rule in [RowRule::default(), RowRule { hide_private: true, ..RowRule::default() }] {
+        let shape = Arc::new(Shape::compile("$*", &[], false).unwrap());
+        let lines = Job { shape, ..job(rule) };
+        let body = [("{\"text\"", 1), (part, 20_000), (":1}", 1)];
+        let (peak, written) = peak(&lines, &body);
+        assert!(peak < 1024, "{peak}");
+        assert!(written > 20_000 * 20, "{written}");
+    }
+}
+
+#[test]
 fn a_long_name_in_one_piece_is_not_kept_for_the_next() {
     let long = "x".repeat(100_000);
     for parts in [

@@ -46,6 +46,10 @@ impl Rewriter {
                 self.slot = Slot::ONLY_ROW;
                 self.row(piece, at)
             }
+            (Stop::Line, _) => {
+                self.slot = Slot::ROW;
+                self.row(piece, at)
+            }
             (Stop::Rows, b'[') => {
                 self.has_rows = true;
                 self.announce(piece);

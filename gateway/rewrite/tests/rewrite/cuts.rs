@@ -24,6 +24,8 @@ fn the_place_of_two_cuts_changes_nothing() {
     let owner = Owner { id: "u1".to_owned(), email: Some("é".to_owned()) };
     let rule =
         RowRule { hide_private: true, owner: Some(owner), teams: Some(vec!["7".to_owned()]) };
+    let no_private = || RowRule { hide_private: true, ..RowRule::default() };
+    let lines = || Setting::new("$*", &["a", "w!"]);
     let mapped =
         || Setting::new("$", &["a@", "w!", "w.a@"]).names(&[("é\"", "N"), ("7", "S")], None);
     for (setting, body) in [
@@ -50,6 +52,19 @@ fn the_place_of_two_cuts_changes_nothing() {
             r#"{"a":"\u00e9x","w":{"a":[7, 70 ,"longer than known\n"]},"a":"é"}"#,
         ),
         (mapped(), "{\"a\":\"\u{20ac}\u{10ffff}\",\"w\":\"\u{7ff}\u{800}\u{10000}\"}"),
+        (
+            lines(),
+            "\r\n{\"a\":1,\"x\":[\"}\"]} \r\n\n{\"x\":{}}\n{\"w\":[{ }],\"\\u0061\":\"é\"}\t\n {}",
+        ),
+        (
+            lines().judged_by(Some("p"), &[], None).rule(no_private()),
+            "{\"p\":true,\"a\":1}\n{\"p\":false,\"a\":2}\r\n{}\n{\"p\":false,\"a\":3}",
+        ),
+        (
+            lines().judged_by(Some("p"), &[], None).rule(no_private()).bounds(8, 15),
+            "{\"p\":false}\n{\"p\":false,\"x\":\n",
+        ),
+        (lines(), "{\"a\":1}\n{\"x\":[1,\n2]}\n"),
     ] {
         at_every_pair_of_places(&setting, body.as_bytes());
     }

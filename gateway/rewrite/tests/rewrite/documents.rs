@@ -24,7 +24,7 @@ const TEXTS: [&str; 8] = [
 ];
 const NUMBERS: [&str; 9] =
     ["0", "7", "-1", "7.0", "1e400", "-0.0E-0", "12345678901234567890123", "0.1", "101"];
-const SHAPES: [&str; 6] = ["data[]", "data", "[]", "$", "r.items[]", "r.item"];
+const SHAPES: [&str; 7] = ["data[]", "data", "[]", "$", "$*", "r.items[]", "r.item"];
 
 /// A JSON string of the text, in one of several spellings.
 fn spelled(text: &'static str) -> impl Strategy<Value = String> {
@@ -114,8 +114,25 @@ fn row() -> impl Strategy<Value = String> {
     object_of(value())
 }
 
+/// Rows, one a line, most of them without a line feed of their own; now and then something else.
+fn lines() -> impl Strategy<Value = String> {
+    let flat = || row().prop_map(|row| row.replace('\n', " "));
+    let line = prop_oneof![30 => flat(), 1 => row(), 1 => value()];
+    let end = prop_oneof![6 => Just("\n"), 1 => select(&["\r\n", " \n", "\n\n", "\n \t\r\n"][..])];
+    let start = prop_oneof![6 => Just(""), 1 => select(&["\n", " ", "\r\n\n"][..])];
+    (start, proptest::collection::vec((line, end), 0..5), any::<bool>()).prop_map(
+        |(start, lines, ends)| {
+            let body = lines.iter().fold(start.to_owned(), |body, (line, end)| body + line + end);
+            if ends { body } else { body.trim_end().to_owned() }
+        },
+    )
+}
+
 /// A body of the shape; now and then of none.
 fn body(rows: &'static str) -> BoxedStrategy<String> {
+    if rows == "$*" {
+        return lines().boxed();
+    }
     let list = list_of(row(), 3);
     let place = if rows.ends_with("[]") {
         list.boxed()
@@ -238,7 +255,7 @@ pub(crate) fn task() -> impl Strategy<Value = (Setting, String)> {
     (select(&SHAPES[..]), columns, rule(), names(), flags).prop_flat_map(
         |(rows, columns, rule, names, flags)| {
             let ([all, keep], around, depth) = flags;
-            let has_envelope = !matches!(rows, "[]" | "$");
+            let has_envelope = !matches!(rows, "[]" | "$" | "$*");
             let beside: &[&str] =
                 if has_envelope && around > 1 { &["meta.a", "paging", "r.meta"] } else { &[] };
             let setting = Setting {

@@ -12,6 +12,9 @@ use crate::tree::{Kind, Member, Value, parse};
 
 /// What should come of a well-formed body: its output, or None for a refusal.
 pub(crate) fn expect(setting: &Setting, body: &[u8]) -> Option<Vec<u8>> {
+    if setting.rows == LINES {
+        return expect_lines(setting, body);
+    }
     let oracle = Oracle { setting, body };
     let root = parse(body)?;
     if deepest(&root) > usize::from(setting.bounds.depth) {
@@ -23,6 +26,40 @@ pub(crate) fn expect(setting: &Setting, body: &[u8]) -> Option<Vec<u8>> {
     let mut found = false;
     let out = oracle.envelope(&root, Some(&path), &setting.beside, &mut found)?;
     found.then_some(out)
+}
+
+/// How [`Setting::rows`] is written where each line is a row.
+const LINES: &str = "$*";
+
+fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = body.split(|byte| *byte == b'\n');
+    lines.filter(|line| line.iter().any(|byte| !b" \t\r".contains(byte)))
+}
+
+fn expect_lines(setting: &Setting, body: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    for line in lines(body) {
+        let (oracle, row) = (Oracle { setting, body: line }, parse(line)?);
+        if !matches!(row.kind, Kind::Object(_)) || deepest(&row) > usize::from(setting.bounds.depth)
+        {
+            return None;
+        }
+        if oracle.is_visible(&row) {
+            out.extend(oracle.row(&row));
+            out.push(b'\n');
+        }
+    }
+    Some(out)
+}
+
+/// Whether what came out is whole: one document, or rows of which each is followed by a line feed.
+pub(crate) fn is_whole(setting: &Setting, out: &[u8]) -> bool {
+    if setting.rows != LINES {
+        return parse(out).is_some();
+    }
+    let Some(rows) = out.strip_suffix(b"\n") else { return out.is_empty() };
+    rows.split(|byte| *byte == b'\n')
+        .all(|row| parse(row).is_some_and(|row| matches!(row.kind, Kind::Object(_))))
 }
 
 fn deepest(value: &Value) -> usize {

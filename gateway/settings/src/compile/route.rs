@@ -204,8 +204,7 @@ impl Reader<'_> {
             Some(rows) => rows,
             None if !is_filtered(resource) => "$",
             None => {
-                let help =
-                    "where the rows are: `data[]`, `data`, `[]`, `$`, or deeper, `result.items[]`";
+                let help = "where the rows are: `data[]`, `data`, `[]`, `$`, `$*`, or deeper, `result.items[]`";
                 context.fault(&place, "is missing").help(help);
                 return None;
             }
@@ -243,7 +242,7 @@ impl Reader<'_> {
                     ShapeError::RowsOverlap { .. } => {
                         "take it out of the resource's `beside`; rows pass by their columns alone"
                     }
-                    _ => "for example `data[]`, `data`, `[]`, `$` or `result.items[]`",
+                    _ => "for example `data[]`, `data`, `[]`, `$`, `$*` or `result.items[]`",
                 };
                 context.fault(&place, error.to_string()).help(help);
             }

@@ -25,8 +25,9 @@ pub(crate) struct RouteSettings {
     /// Name of the resource that the body is made of.
     #[schemars(required)]
     pub(crate) resource: Option<String>,
-    /// Where the rows are: `data[]`, `data`, `[]`, `$`, or deeper, `result.items[]`. Needed unless
-    /// the resource lets everything pass.
+    /// Where the rows are: `data[]`, `data`, `[]` (the body is an array of rows), `$` (it is one row),
+    /// `$*` (JSON Lines: each line is one), or deeper, `result.items[]`. Needed unless the resource
+    /// lets everything pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rows: Option<String>,
     /// The query parameters that are allowed; any other is refused. Without it, parameters that
