@@ -271,12 +271,22 @@ fn rewritten(admission: &Admission, body: &[u8]) -> Result<BodyChange, String> {
         0 => change.after.clone(),
         _ => filtered(Job { rows: Arc::default(), ..job.clone() }, body)?.0,
     };
-    if let (Ok(before), Ok(after)) =
-        (serde_json::from_slice::<Value>(body), serde_json::from_str::<Value>(&beside))
+    let is_lines = job.shape.is_lines();
+    if let (Some(before), Some(after)) =
+        (parsed(body, is_lines), parsed(beside.as_bytes(), is_lines))
     {
         compare(&before, &after, "", &mut change);
     }
     Ok(change)
+}
+
+/// The body; of lines, the array of their rows.
+fn parsed(body: &[u8], is_lines: bool) -> Option<Value> {
+    if is_lines {
+        let rows = serde_json::Deserializer::from_slice(body).into_iter::<Value>();
+        return rows.collect::<Result<_, _>>().ok().map(Value::Array);
+    }
+    serde_json::from_slice(body).ok()
 }
 
 fn filtered(job: Job, body: &[u8]) -> Result<(String, Totals), String> {

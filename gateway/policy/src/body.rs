@@ -203,7 +203,7 @@ mod tests {
         ] {
             assert_eq!(typed(values, false).as_deref(), expected, "{values:?}");
             // No form of it is JSON Lines.
-            assert_eq!(typed(values, true).is_some(), values == &["application/x-ndjson"]);
+            assert_eq!(typed(values, true).is_some(), *values == ["application/x-ndjson"]);
         }
     }
 
@@ -228,7 +228,7 @@ mod tests {
             (&[], None),
         ] {
             assert_eq!(typed(values, true).as_deref(), expected, "{values:?}");
-            let suffixed = values == &["application/x-ndjson+json"];
+            let suffixed = *values == ["application/x-ndjson+json"];
             assert_eq!(typed(values, false).is_some(), suffixed, "{values:?}");
         }
     }

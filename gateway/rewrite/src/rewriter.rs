@@ -64,7 +64,7 @@ pub struct Rewriter {
     /// Index of the last comma and colon in the piece at hand, or [`ELSEWHERE`].
     comma: usize,
     colon: usize,
-    /// The end of the document, kept back until the body has ended.
+    /// The end of the document, kept back until the body, or its line, has ended.
     tail: &'static [u8],
     refused: Option<RewriteError>,
 }
@@ -334,9 +334,7 @@ impl Rewriter {
         if self.state != State::Done && !self.may_end_lines() {
             return Err(self.refuse(Fault::new(0, Reason::Truncated)));
         }
-        let feed = self.last_feed();
         out.extend_from_slice(std::mem::take(&mut self.tail));
-        out.extend_from_slice(feed);
         Ok(self.totals)
     }
 

@@ -41,6 +41,7 @@ mod response_heads;
 mod response_hold;
 mod response_json;
 mod response_large;
+mod response_lines;
 mod response_rows;
 mod response_source;
 mod response_statuses;

@@ -49,7 +49,6 @@ impl Rewriter {
                 self.output.range(piece, feed - 1, feed + 1);
             } else {
                 self.output.literal(piece, self.tail);
-                self.output.range(piece, feed, feed + 1);
             }
         }
         self.tail = b"";
@@ -68,10 +67,5 @@ impl Rewriter {
     /// Whether the body may end here, if it is one of lines.
     pub(super) fn may_end_lines(&self) -> bool {
         self.job.shape.is_lines() && self.is_between_rows()
-    }
-
-    /// The line feed of a last row that came without one.
-    pub(super) fn last_feed(&self) -> &'static [u8] {
-        if self.job.shape.is_lines() && !self.tail.is_empty() { b"\n" } else { b"" }
     }
 }

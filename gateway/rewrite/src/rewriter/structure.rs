@@ -132,7 +132,11 @@ impl Rewriter {
             if !self.has_rows {
                 return Err(Fault::new(at, Reason::RowsMissing));
             }
-            self.tail = if closed.is_object { b"}" } else { b"]" };
+            self.tail = match closed.is_object {
+                true if self.job.shape.is_lines() => b"}\n",
+                true => b"}",
+                false => b"]",
+            };
         } else if closed.mode != Mode::Mute {
             self.output.range(piece, at, at + 1);
         }
