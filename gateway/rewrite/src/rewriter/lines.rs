@@ -13,7 +13,7 @@
 //! Sources: jsonlines.org and the NDJSON specification 1.0 (separators, blank lines).
 
 use super::members::Work;
-use super::{Frame, NameAt, Rewriter, Slot, State};
+use super::{Rewriter, Slot, State};
 use crate::error::{Fault, Reason};
 
 const LINE_FEED: u8 = b'\n';
@@ -25,7 +25,7 @@ impl Rewriter {
         for feed in memchr::memchr_iter(LINE_FEED, piece) {
             self.walk(&piece[..feed], from, work)?;
             self.end_line(piece, feed)?;
-            // Of the next line nothing was looked at.
+            // The window ended with the line at the latest, so this changes nothing; it holds for any index.
             work.index.clear();
             from = feed + 1;
         }
@@ -54,8 +54,6 @@ impl Rewriter {
         self.tail = b"";
         self.state = State::Value;
         self.slot = Slot::DOCUMENT;
-        self.top = Frame::OUTSIDE;
-        self.name.at = NameAt::Nowhere;
         Ok(())
     }
 
