@@ -4,12 +4,13 @@
 //! All paths go into one trie, so that a member of a row is looked up once, whatever it is needed
 //! for. Who may see which column is not here (`mask`), nor what a judged value must be (`judge`).
 //!
-//! Cost: compiled once per configuration; about 40 bytes a name and 6 a node.
+//! Cost: compiled once per configuration; about 40 bytes a name and 6 a node, and what `unlisted` keeps.
 
 use std::collections::HashMap;
 
 use crate::facts::{Facts, Judged};
 use crate::trie::{NO_NODE, NodeId, ROOT, Trie, TrieBuilder};
+use crate::unlisted::Unlisted;
 
 /// Most columns of one catalogue.
 pub const COLUMNS_MAX: usize = 4096;
@@ -77,6 +78,8 @@ pub struct Catalogue {
     judged: Vec<(NodeId, Judged)>,
     unmapped: Unmapped,
     all: bool,
+    /// The one thing that changes; whoever shares the catalogue shares it.
+    unlisted: Unlisted,
 }
 
 impl Catalogue {
@@ -117,6 +120,22 @@ impl Catalogue {
         self.judged_only.iter().map(String::as_str)
     }
 
+    /// Members that rows held and that the catalogue does not list, sorted: the dotted path of what they
+    /// are members of, and the name as it reads, which an upstream chose and which may be data. At most
+    /// [`UNLISTED_MAX`](crate::UNLISTED_MAX) of them, the first ones, each name of at most
+    /// [`UNLISTED_BYTES_MAX`](crate::UNLISTED_BYTES_MAX) bytes; none where everything passes.
+    ///
+    /// Of every body that was rewritten by this catalogue, refused ones included as far as they were
+    /// read, and of every row, hidden ones included. What is dropped or passes whole is not looked into.
+    pub fn unlisted(&self) -> Vec<String> {
+        self.unlisted.paths(&self.trie)
+    }
+
+    /// How many [`unlisted`](Catalogue::unlisted) there are.
+    pub fn unlisted_count(&self) -> usize {
+        self.unlisted.len()
+    }
+
     /// Whether every row passes whole.
     pub fn is_all(&self) -> bool {
         self.all
@@ -145,6 +164,16 @@ impl Catalogue {
 
     pub(crate) fn judges(&self, what: Judged) -> bool {
         self.facts[usize::from(ROOT)].judged_below.has(what)
+    }
+
+    /// The member of this (unescaped) name of an object at a node whose members are filtered. One that
+    /// there is not is remembered.
+    pub(crate) fn member(&self, node: NodeId, name: &[u8]) -> NodeId {
+        let found = self.trie.child(node, name);
+        if found == NO_NODE {
+            self.unlisted.meet(node, name);
+        }
+        found
     }
 
     pub(crate) fn all_facts(&self) -> &[Facts] {
@@ -314,6 +343,7 @@ impl Draft {
             judged,
             unmapped: spec.unmapped,
             all,
+            unlisted: Unlisted::new(),
         }
     }
 }

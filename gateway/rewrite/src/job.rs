@@ -25,6 +25,11 @@ impl Job {
             && !self.catalogue.has_assistants()
             && !self.rows.is_in_force()
     }
+
+    /// Bytes of the longest member name that is looked for anywhere in a body.
+    pub(crate) fn longest_name(&self) -> usize {
+        self.catalogue.trie.longest().max(self.shape.trie.longest())
+    }
 }
 
 /// Limits of one body's memory.

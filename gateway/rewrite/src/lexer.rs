@@ -69,6 +69,11 @@ impl Decoded {
         self.too_long
     }
 
+    /// Whether the text is longer than this, which is within the limit.
+    pub(crate) fn is_longer_than(&self, len: usize) -> bool {
+        self.too_long || self.bytes.len() > len
+    }
+
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> usize {
         self.bytes.capacity()

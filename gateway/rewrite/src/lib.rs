@@ -52,6 +52,7 @@ mod path;
 mod rewriter;
 mod scan;
 mod trie;
+mod unlisted;
 
 pub use catalogue::{
     COLUMNS_MAX, Catalogue, CatalogueError, CatalogueSpec, ColumnId, ColumnSpec, ColumnsSpec,
@@ -64,3 +65,4 @@ pub use mask::Shown;
 pub use names::Names;
 pub use path::{Shape, ShapeError};
 pub use rewriter::Rewriter;
+pub use unlisted::{UNLISTED_BYTES_MAX, UNLISTED_MAX};

@@ -38,7 +38,7 @@ use crate::judge::Judge;
 use crate::lexer::{Decoded, LiteralLexer, NumberLexer, StringLexer};
 use crate::output::Output;
 use crate::trie::{NO_NODE, NodeId, ROOT};
-use crate::{Job, RewriteError, Totals, Unmapped};
+use crate::{Job, RewriteError, Totals, UNLISTED_BYTES_MAX, Unmapped};
 use members::Work;
 
 /// Rewrites one body. Give it the pieces in order, then end it.
@@ -250,7 +250,7 @@ impl Rewriter {
     pub fn new(job: Job) -> Rewriter {
         let judge = Judge::new(&job.rows, &job.catalogue);
         let text_max = job.names.longest().max(job.rows.longest());
-        let name_max = job.catalogue.trie.longest().max(job.shape.trie.longest());
+        let name_max = job.longest_name().max(UNLISTED_BYTES_MAX);
         let keeps_ids =
             job.catalogue.unmapped() == Unmapped::Keep && job.names.fallback().is_none();
         Rewriter {

@@ -131,6 +131,20 @@ impl Trie {
         self.parents.get(usize::from(node)).copied().unwrap_or(NO_NODE)
     }
 
+    /// The dotted path of a node; of the root, nothing. A look at every name for each part of it.
+    pub(crate) fn path(&self, node: NodeId) -> String {
+        let mut parts = Vec::new();
+        let mut node = node;
+        while let Some(slot) = self.slots.iter().find(|slot| slot.child == node)
+            && node != NO_NODE
+        {
+            parts.push(String::from_utf8_lossy(&self.names[slot.start..slot.start + slot.len]));
+            node = self.parent(node);
+        }
+        parts.reverse();
+        parts.join(".")
+    }
+
     /// The child of `node` with exactly this (unescaped) name, or [`NO_NODE`].
     #[inline]
     pub(crate) fn child(&self, node: NodeId, name: &[u8]) -> NodeId {
@@ -214,6 +228,9 @@ mod tests {
         }
         assert_eq!(trie.longest(), 8);
         assert_eq!((trie.parent(deep), trie.parent(ROOT)), (customer, NO_NODE));
+        for (node, path) in [(deep, "customer.name"), (flat, "name"), (ROOT, ""), (NO_NODE, "")] {
+            assert_eq!(trie.path(node), path);
+        }
     }
 
     /// The ends of a name must tell all names of up to 16 bytes apart.

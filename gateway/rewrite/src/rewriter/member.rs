@@ -72,6 +72,7 @@ impl Rewriter {
     fn find(&self, name: &[u8]) -> NodeId {
         match self.top.mode {
             Mode::Envelope => self.job.shape.trie.child(self.top.node, name),
+            Mode::Filter => self.job.catalogue.member(self.top.node, name),
             _ => self.job.catalogue.trie.child(self.top.node, name),
         }
     }
@@ -98,7 +99,8 @@ impl Rewriter {
     /// Keeps the name for the next piece, if it may still be written.
     pub(super) fn keep_name(&mut self, piece: &[u8]) {
         let is_reading = self.state == State::Name;
-        if is_reading && (self.top.verbatim || self.name.decoded.is_too_long()) {
+        let is_unknown = || self.name.decoded.is_longer_than(self.job.longest_name());
+        if is_reading && (self.top.verbatim || is_unknown()) {
             self.name.at = NameAt::Nowhere;
             return;
         }

@@ -226,7 +226,7 @@ impl Rewriter {
             value: (value - at) as u8,
             is_tight: name == at && value == colon + 1,
         };
-        let found = self.job.catalogue.trie.child(node, &piece[name + 1..quote]);
+        let found = self.job.catalogue.member(node, &piece[name + 1..quote]);
         let (fate, slot) = self.fate(found);
         let bytes = &piece[at..value];
         memo.remember(self.top.last, Member::new(bytes, lead, node, fate, slot), bytes)

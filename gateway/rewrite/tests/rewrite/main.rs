@@ -15,4 +15,5 @@ mod refusals;
 mod rows;
 mod setting;
 mod tree;
+mod unlisted;
 mod vectors;

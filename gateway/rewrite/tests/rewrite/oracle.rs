@@ -29,9 +29,10 @@ pub(crate) fn expect(setting: &Setting, body: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// How [`Setting::rows`] is written where each line is a row.
-const LINES: &str = "$*";
+pub(crate) const LINES: &str = "$*";
 
-fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// The lines that are not blank.
+pub(crate) fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
     let lines = body.split(|byte| *byte == b'\n');
     lines.filter(|line| line.iter().any(|byte| !b" \t\r".contains(byte)))
 }

@@ -1,11 +1,14 @@
 //! Random documents against the oracle, and what no cut and no hidden garbage may change.
 
-use gateway_rewrite::{Reason, Rewriter};
+use std::sync::Arc;
+
+use gateway_rewrite::{Job, Reason, Rewriter, Shown, UNLISTED_MAX};
 use proptest::prelude::*;
 
 use crate::documents::{HIDDEN, garbage, task};
 use crate::oracle;
 use crate::setting::{Outcome, Setting, rewrite};
+use crate::unlisted;
 
 fn pieces<'a>(body: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
     let mut places: Vec<usize> = cuts.iter().map(|cut| cut % (body.len() + 1)).collect();
@@ -162,6 +165,35 @@ proptest! {
         let outcome = rewrite(&job, pieces(&strange, &cuts));
         prop_assert_eq!(outcome.result, plain.result);
         prop_assert_eq!(String::from_utf8_lossy(&outcome.out), String::from_utf8_lossy(&plain.out));
+    }
+
+    /// What rows hold and the catalogue does not is told alike for every cut, for rows that are hidden
+    /// and for a catalogue that other callers share.
+    #[test]
+    fn names_that_are_not_listed_are_told_for_every_cut(
+        (setting, body) in task(),
+        cuts in proptest::collection::vec(any::<usize>(), 0..6),
+    ) {
+        let body = body.as_bytes();
+        let told = |pieces: Vec<&[u8]>| {
+            let job = setting.job();
+            let outcome = rewrite(&job, pieces);
+            outcome.result.is_ok().then(|| job.catalogue.unlisted())
+        };
+        let whole = told(vec![body]);
+        prop_assume!(whole.is_some());
+        let expected: Vec<String> = unlisted::expect(&setting, body).into_iter().collect();
+        prop_assume!(expected.len() <= UNLISTED_MAX);
+        let expected = Some(expected);
+        prop_assert_eq!(&whole, &expected);
+        prop_assert_eq!(&told(pieces(body, &cuts)), &expected, "cut at {:?}", cuts);
+        prop_assert_eq!(&told(body.chunks(1).collect()), &expected, "cut everywhere");
+        let job = setting.job();
+        let none = Arc::new(Shown::none(&job.catalogue));
+        let other = Job { shown: none, ..job.clone() };
+        prop_assert!(rewrite(&other, [body]).result.is_ok());
+        prop_assert!(rewrite(&job, [body]).result.is_ok());
+        prop_assert_eq!(Some(job.catalogue.unlisted()), expected, "behind another caller");
     }
 
     /// C7: a body that ends too early is refused, wherever it ends.
