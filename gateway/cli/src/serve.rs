@@ -12,7 +12,7 @@ use gateway_admin::{
 use gateway_policy::Digest;
 use gateway_proxy::{
     AccessLog, Balance, Bound, Gateway, GatewayParts, ListenerSpec, ProxyMetrics, RESOLVE_EVERY,
-    Retries, ServerSpec, Timeouts, TlsFiles, UpstreamSpec, UpstreamTls, bind,
+    Retries, ServerSpec, Timeouts, TlsFiles, UpstreamSpec, UpstreamTls, bind, register_new_columns,
     serve as serve_listener,
 };
 use gateway_settings::{AccessLog as AccessLogTarget, Settings};
@@ -207,6 +207,7 @@ fn gateway(
     }
     .map_err(|error| failed(&format!("cannot open the access log: {error}")))?;
     let metrics = ProxyMetrics::register(registry).map_err(|error| failed(&error))?;
+    register_new_columns(registry, publisher.published()).map_err(|error| failed(&error))?;
     Ok(Arc::new(Gateway::new(GatewayParts {
         published: publisher.published(),
         meters: publisher.meters(),

@@ -26,6 +26,7 @@ mod h2_path;
 mod head;
 mod listen;
 mod metrics;
+mod new_columns;
 mod plain_text;
 mod pool;
 mod raw_head;
@@ -45,6 +46,7 @@ pub use docs::Docs;
 pub use gateway::{Gateway, GatewayParts, Serving};
 pub use listen::{Bound, ListenError, ListenerSpec, TlsFiles, bind, serve};
 pub use metrics::ProxyMetrics;
+pub use new_columns::register_new_columns;
 pub use upstream::{
     Balance, RESOLVE_EVERY, ServerSpec, Timeouts, UpstreamSpec, UpstreamTls, Upstreams,
 };

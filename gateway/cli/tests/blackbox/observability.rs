@@ -258,6 +258,7 @@ fn metrics_have_the_names_of_the_contract() {
         "colonnade_auth_total{",
         "colonnade_ratelimit_total{",
         "colonnade_columns_total{",
+        "colonnade_columns_new{",
         "colonnade_filter_failures_total{",
         "colonnade_revision ",
         "colonnade_reloads_total{",

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::response_support::{CANARY, Rig, config, directory, key};
+use crate::response_support::{CANARY, Rig, assert_clean, config, directory, key};
 use crate::support::{Answer, Directory, Gateway, Key, Reply, Upstream};
 
 /// C1, C3, C5: the same row in every shape that a route can name.
@@ -312,4 +312,46 @@ fn hidden_columns_are_counted() {
     assert_eq!((count("hidden"), count("unlisted")), (2.0, 1.0));
     rig.refuses("and refused ones by reason", "/list", Reply::json(r#"{"data":"c4n4ry"}"#));
     assert_eq!(rig.gateway().metric("colonnade_filter_failures_total", &[]), 1.0);
+}
+
+/// C1: a column that an upstream's release added is counted by name, once, and named nowhere. With the
+/// catalogue that met it goes the count.
+#[test]
+fn names_that_no_catalogue_lists_are_counted() {
+    let upstream = Upstream::answering(200, "{}");
+    let config = config(&upstream);
+    let mut gateway = Gateway::start(&config, &directory());
+    let key = key();
+    let new = |gateway: &Gateway, resource: &str| {
+        gateway.metric("colonnade_columns_new", &[("resource", resource)])
+    };
+    let get = |gateway: &Gateway, target: &str, body: &str| {
+        upstream.now_replies(Reply::json(body));
+        let answer = gateway.get(target).bearer(&key).send();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_clean(target, &answer);
+    };
+    assert_eq!((new(&gateway, "calls"), new(&gateway, "bare")), (0.0, 0.0), "from the start");
+    let body = r#"{"data":[{"call_id":1,"email":"x","c4n4ry":1},{"c4n4ry":2,"customer":{"c4n4ry":1}}],"c4n4ry":1}"#;
+    for _ in 0..3 {
+        get(&gateway, "/list", body);
+        assert_eq!((new(&gateway, "calls"), new(&gateway, "bare")), (2.0, 0.0));
+    }
+    let many: Vec<String> = (0..100).map(|n| format!("\"c4n4ry-{n}@acme.test\":1")).collect();
+    get(&gateway, "/bare", &format!("[{{{}}}]", many.join(",")));
+    assert_eq!((new(&gateway, "calls"), new(&gateway, "bare")), (2.0, 64.0));
+    let metrics = gateway.telemetry("/metrics").text();
+    assert!(!metrics.contains(CANARY), "{metrics}");
+    assert!(!metrics.contains("colonnade_columns_new{resource=\"plain\"}"), "all of it passes");
+
+    let one = "\n  bare: { columns: { call_id: {} } }";
+    let routes = "\n  - { match: GET /bare, upstream: calls, scope: calls:read, resource: bare, rows: \"[]\" }";
+    gateway.reload(&config.section("resources", one).section("routes", routes), &directory());
+    get(&gateway, "/bare", "[{\"c4n4ry\":1}]");
+    assert_eq!(new(&gateway, "bare"), 1.0);
+    let metrics = gateway.telemetry("/metrics").text();
+    assert!(!metrics.contains("colonnade_columns_new{resource=\"calls\"}"), "{metrics}");
+    for line in gateway.access.all().iter().chain(&gateway.log.all()) {
+        assert!(!line.contains(CANARY), "in a log: {line}");
+    }
 }
