@@ -8,8 +8,8 @@
 //! Places stay offsets in the piece, so that the judge, the bounds and the errors count from the
 //! body's first byte, and the kept bytes of rows that follow each other may be one copy.
 //!
-//! Cost: one `memchr` a line, no allocation. The last 32 bytes of each line are read as the last ones
-//! of a piece, which is a little slower.
+//! Cost: one `memchr` a line, no allocation. The end of each line is read as that of a piece, which is
+//! a little slower.
 //! Sources: jsonlines.org and the NDJSON specification 1.0 (separators, blank lines).
 
 use super::members::Work;

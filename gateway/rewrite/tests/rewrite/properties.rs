@@ -181,9 +181,11 @@ proptest! {
             outcome.result.is_ok().then(|| job.catalogue.unlisted())
         };
         let whole = told(vec![body]);
-        prop_assume!(whole.is_some());
+        if whole.is_none() {
+            return Ok(());
+        }
         let expected: Vec<String> = unlisted::expect(&setting, body).into_iter().collect();
-        prop_assume!(expected.len() <= UNLISTED_MAX);
+        prop_assert!(expected.len() < UNLISTED_MAX, "documents are small");
         let expected = Some(expected);
         prop_assert_eq!(&whole, &expected);
         prop_assert_eq!(&told(pieces(body, &cuts)), &expected, "cut at {:?}", cuts);
