@@ -91,6 +91,8 @@ fn kinds() -> Vec<(&'static str, Setting, String)> {
         r#"{"cost":7,"team":[101,"102"],"o":{"b":1},"user":"\u0075\u0031","private":false}"#,
     ]
     .join(",");
+    let lines = |setting: Setting| Setting { rows: "$*".to_owned(), beside: Vec::new(), ..setting };
+    let judged_lines = judged_rows.replace("},{", "}\r\n\n{");
     let ids = r#"{"agent":"asst_1","a":{"id":["asst_1","\u0061sst_2",77,null,true,{"x":1}]},"b":[{"id":"nobody's"},{"id":77}],"id":"asst_1"}"#;
     let names = [("asst_1", "Front \"desk\""), ("asst_2", "Überlauf"), ("77", "Seventy-seven")];
     let mapped = || Setting::new("data[]", &["agent@", "a.id@", "b!", "b.id@", "id"]);
@@ -101,6 +103,8 @@ fn kinds() -> Vec<(&'static str, Setting, String)> {
         ("more names than are remembered", plain(), many),
         ("everything passes", Setting::new("data[]", &[]).all(), row.to_owned()),
         ("rows held and hidden", everything_judged(plain()), judged_rows),
+        ("plain lines", lines(plain()), row.to_owned()),
+        ("lines held and hidden", everything_judged(lines(plain())), judged_lines),
         ("ids with a fallback", mapped().names(&names, Some("AI")), ids.to_owned()),
         ("ids that stay", mapped().names(&names, None).keep_unmapped(), ids.to_owned()),
         (
@@ -111,10 +115,15 @@ fn kinds() -> Vec<(&'static str, Setting, String)> {
     ]
 }
 
-/// A list of so many rows of which each is as long as a multiple of `multiple` bytes, comma included.
-fn list(row: &str, times: usize, multiple: usize) -> Vec<u8> {
+/// A list of so many rows of which each is as long as a multiple of `multiple` bytes, comma or line
+/// feed included.
+fn list(setting: &Setting, row: &str, times: usize, multiple: usize) -> Vec<u8> {
     let blank = " ".repeat((row.len() + 1).next_multiple_of(multiple) - row.len() - 1);
-    let rows = vec![format!("{row}{blank}"); times].join(",");
+    let rows = vec![format!("{row}{blank}"); times];
+    if setting.rows == "$*" {
+        return rows.join("\n").into_bytes();
+    }
+    let rows = rows.join(",");
     format!(r#"{{"data":[{rows}],"page":{{"more":false}}}}"#).into_bytes()
 }
 
@@ -125,9 +134,9 @@ fn ten_times_the_rows_in_ten_times_the_pieces_allocate_as_often() {
     let mut out = Vec::with_capacity(1 << 20);
     for (label, setting, row) in kinds() {
         let job = setting.job();
-        warm(&job, &list(&row, 2, 1));
+        warm(&job, &list(&setting, &row, 2, 1));
         for piece in [1, 2, 7, 64, row.len() + 1] {
-            let [one, ten] = [2, 20].map(|times| list(&row, times, piece));
+            let [one, ten] = [2, 20].map(|times| list(&setting, &row, times, piece));
             for first in (1..=piece).step_by(piece.div_ceil(50)) {
                 let spent = [&one, &ten].map(|body| {
                     let (head, rest) = body.split_at(first);
@@ -147,7 +156,7 @@ fn ten_times_the_rows_in_ten_times_the_pieces_allocate_as_often() {
 fn a_new_rewriter_allocates_once_and_once_more_where_rows_are_judged() {
     for (label, setting, row) in kinds() {
         let job = setting.job();
-        let body = list(&row, 2, 1);
+        let body = list(&setting, &row, 2, 1);
         warm(&job, &body);
         let mut out = Vec::with_capacity(body.len() * 2);
         let spent = stream(&job, iter::once(body.as_slice()), &mut out);
@@ -165,7 +174,7 @@ fn a_thread_keeps_its_work_area_and_nothing_else() {
     let setting = Setting::new("data[]", &["id"]);
     let kept = std::thread::spawn(move || {
         let job = setting.job();
-        let body = list(r#"{"id":1,"x":[{"y":2}]}"#, 1000, 1);
+        let body = list(&setting, r#"{"id":1,"x":[{"y":2}]}"#, 1000, 1);
         let mut out = Vec::with_capacity(body.len());
         let before = counts().live;
         let first = stream(&job, body.chunks(16 << 10), &mut out);
