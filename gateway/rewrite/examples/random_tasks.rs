@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 use setting::{Setting, rewrite};
 
 /// What readers differ about, and what breaks a document.
-const DAMAGES: [&[u8]; 36] = [
+const DAMAGES: [&[u8]; 37] = [
     b"NaN",
     b"-Infinity",
     b"+1",
@@ -40,6 +40,7 @@ const DAMAGES: [&[u8]; 36] = [
     b"'",
     b"/**/",
     b"//\n",
+    b"\n",
     b",",
     b",,",
     b":",

@@ -47,6 +47,11 @@ def read(body):
     return value
 
 
+def read_rows(body):
+    """The rows of JSON Lines: of each line that is not blank, what stands in it."""
+    return [read(line) for line in body.split(b"\n") if line.strip(b" \t\r")]
+
+
 def number(text):
     # Some versions read digits of other scripts.
     return Number(text) if text.isascii() else refuse(text)
@@ -92,8 +97,9 @@ def prefixes(paths):
 class Rules:
     def __init__(self, task):
         rows = task["rows"].removesuffix("[]")
-        self.is_list = task["rows"].endswith("[]")
-        self.rows_at = () if rows in ("", "$") else path_of(rows)
+        self.is_lines = rows == "$*"
+        self.is_list = self.is_lines or task["rows"].endswith("[]")
+        self.rows_at = () if rows in ("", "$", "$*") else path_of(rows)
         self.way = prefixes([self.rows_at])
         self.beside = {path_of(text) for text in task["beside"]}
         self.beside_way = prefixes(self.beside)
@@ -118,6 +124,25 @@ class Rules:
         self.rule = {"hide_private": False, "owner": None, "teams": None}
         self.names, self.fallback, self.keep_unmapped = {}, None, True
         return self
+
+    def read(self, body):
+        return read_rows(body) if self.is_lines else read(body)
+
+    def depth(self, document):
+        return max(map(depth, document), default=0) if self.is_lines else depth(document)
+
+    def is_readable(self, body):
+        try:
+            self.read(body)
+        except Refused:
+            return False
+        return True
+
+    def is_whole(self, out):
+        """Whether it is what a whole body comes to: of lines, each row with a line feed and none blank."""
+        if self.is_lines and not (out == b"" or (out.endswith(b"\n") and b"\n\n" not in b"\n" + out)):
+            return False
+        return self.is_readable(out)
 
     def drops_nothing(self):
         return (self.all and self.pass_envelope and not self.assistants
@@ -284,20 +309,20 @@ def compare(task):
     body, out = bytes.fromhex(task["body"]), bytes.fromhex(task["out"])
     expected, why_not, rules = DROPPED, None, Rules(task)
     try:
-        document = read(body)
-        if depth(document) > task["depth"]:
+        document = rules.read(body)
+        if rules.depth(document) > task["depth"]:
             raise Refused("too deep")
         expected = rules.body(document)
         readable = True
     except Refused as refusal:
-        why_not, readable = str(refusal), is_readable(body)
+        why_not, readable = str(refusal), rules.is_readable(body)
     if task["refused"]:
-        if is_readable(out):
+        if rules.is_whole(out) and not rules.is_lines:
             raise ValueError(f"refused as {task['refused']}, and yet a whole document came out")
         if why_not is None:
             raise ValueError(f"refused as {task['refused']}, expected {expected}")
         return "refused by both"
-    if not is_readable(out):
+    if not rules.is_whole(out):
         raise ValueError("what came out is no strict JSON")
     if why_not is not None:
         if readable or not task["damaged"] or rules.drops_nothing():
@@ -306,25 +331,18 @@ def compare(task):
         return "no JSON in what is dropped"
     if task["row_hidden"] != rules.only_row_hidden:
         raise ValueError(f"the only row: hidden {rules.only_row_hidden}, said {task['row_hidden']}")
-    if read(out) != expected:
+    if rules.read(out) != expected:
         raise ValueError(f"expected {expected}")
     check_nothing_more(task, out)
     return "the same"
 
 
-def is_readable(body):
-    try:
-        read(body)
-    except Refused:
-        return False
-    return True
-
-
 def check_nothing_more(task, out):
     """Of what came out the rules drop nothing: no more than was to be seen came out."""
-    seen = read(out)
+    rules = Rules(task).without_effect()
+    seen = rules.read(out)
     try:
-        again = Rules(task).without_effect().body(seen)
+        again = rules.body(seen)
     except Refused as refusal:
         raise ValueError(f"what came out is refused: {refusal}") from refusal
     if again != seen:
