@@ -114,11 +114,13 @@ impl Connections {
                 return None;
             }
         };
-        if head.chunked {
+        let watched = if head.chunked {
             let body = buffer.split_off(head.bytes);
-            stream = Box::new(Watched::chunked(stream, body));
-        }
-        let mut session = ServerSession::new_http1(stream);
+            Watched::chunked(stream, body)
+        } else {
+            Watched::plain(stream)
+        };
+        let mut session = ServerSession::new_http1(Box::new(watched));
         session.set_pipelining_enabled(true);
         session.set_pipelined_prefix(buffer);
         session.set_abort_on_close(false);

@@ -31,6 +31,7 @@ mod plain_text;
 mod pool;
 mod raw_head;
 mod reach;
+mod redated;
 mod relay;
 mod respond;
 mod tls;

@@ -11,6 +11,7 @@ use crate::clock::http_date;
 use crate::exchange::Exchange;
 use crate::head::X_REQUEST_ID;
 use crate::plain_text::push_number;
+use crate::watched::Watched;
 
 const X_RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const X_RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
@@ -82,6 +83,9 @@ impl Draft {
         framing: Framing,
     ) -> Result<(), ClientGone> {
         exchange.status = self.status.as_u16();
+        if let Some(date) = self.headers.get(header::DATE) {
+            tell_date(session, date);
+        }
         let head = Box::new(self.framed(framing));
         session.write_response_header(head).await.map_err(|_| ClientGone)
     }
@@ -120,6 +124,16 @@ impl Draft {
         }
         self.set_text(RATELIMIT_POLICY, &policy);
         self.set_text(RATELIMIT, &state);
+    }
+}
+
+/// Has the next head say when the upstream answered. Over HTTP/2, or where that is no date, it says when
+/// it is written.
+fn tell_date(session: &ServerSession, date: &HeaderValue) {
+    let connection = session.stream().and_then(|stream| stream.as_any().downcast_ref::<Watched>());
+    let date = date.to_str().ok().and_then(|text| httpdate::parse_http_date(text).ok());
+    if let (Some(connection), Some(date)) = (connection, date) {
+        connection.redate(date);
     }
 }
 
@@ -182,10 +196,9 @@ pub(crate) async fn page(
 async fn own(
     session: &mut ServerSession,
     exchange: &mut Exchange,
-    mut draft: Draft,
+    draft: Draft,
     body: Bytes,
 ) -> Result<(), ClientGone> {
-    draft.set_text(header::DATE, &http_date(exchange.began_at));
     let bodiless = session.req_header().method == Method::HEAD;
     draft.send(session, exchange, Framing::Length(body.len() as u64)).await?;
     let body = if bodiless { Bytes::new() } else { body };

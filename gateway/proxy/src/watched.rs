@@ -5,17 +5,19 @@
 //! the first wrong byte on a read fails, and Pingora never sees that byte. Reads may begin with
 //! bytes that were read from the connection before and are given back.
 //!
+//! The other way Pingora writes its own `Date` into each head, which `redated.rs` puts right here.
+//!
 //! Not here: heads (`raw_head.rs` looks at a client's), bodies with a length or without one.
 //!
 //! Cost: a look at the framing of a chunked body; of an upstream's answer also a copy of its head, for
-//! where it ends is known only once Pingora has read it. A client's other bodies do not come through here.
+//! where it ends is known only once Pingora has read it.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::thread::ThreadId;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
@@ -32,6 +34,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::chunked::{ChunkFault, ChunkedReader, Progress};
 use crate::h2_path::{PathGuard, Unreadable};
+use crate::redated::Redated;
 
 /// A connection, what was read of it too early, and the body that comes on it.
 pub(crate) struct Watched {
@@ -41,6 +44,8 @@ pub(crate) struct Watched {
     home: ThreadId,
     /// Behind a lock because a session shows its connection, but lends it to nobody.
     watch: Mutex<Watch>,
+    /// Behind a lock for the same reason.
+    redated: Mutex<Option<Redated>>,
 }
 
 /// What the next bytes are.
@@ -65,6 +70,11 @@ impl Watched {
         Watched::new(inner, given_back, Watch::Body(ChunkedReader::default()))
     }
 
+    /// A client's connection on which no body comes, or one with a length.
+    pub(crate) fn plain(inner: Stream) -> Watched {
+        Watched::new(inner, BytesMut::new(), Watch::Off)
+    }
+
     /// A connection to an upstream, which speaks in heads first.
     pub(crate) fn answering(inner: Stream) -> Watched {
         Watched::new(inner, BytesMut::new(), Watch::Heads(Vec::new()))
@@ -72,7 +82,8 @@ impl Watched {
 
     fn new(inner: Stream, given_back: BytesMut, watch: Watch) -> Watched {
         let home = std::thread::current().id();
-        Watched { inner, given_back, home, watch: Mutex::new(watch) }
+        let (watch, redated) = (Mutex::new(watch), Mutex::new(None));
+        Watched { inner, given_back, home, watch, redated }
     }
 
     /// Whether this thread opened it.
@@ -96,6 +107,11 @@ impl Watched {
             watch.see(kept.get_mut(head_bytes..).unwrap_or_default())?;
         }
         Ok(())
+    }
+
+    /// The head that is written next tells this `Date`, whatever it says.
+    pub(crate) fn redate(&self, date: SystemTime) {
+        *self.redated.lock() = Some(Redated::new(date));
     }
 
     /// The connection itself, and what was given back to it and not yet read again.
@@ -209,7 +225,15 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(cx, bytes)
+        let this = self.get_mut();
+        let redated = this.redated.get_mut();
+        let Some(changed) = redated.as_mut().and_then(|redated| redated.changed(bytes)) else {
+            *redated = None;
+            return Pin::new(&mut this.inner).poll_write(cx, bytes);
+        };
+        let written = ready!(Pin::new(&mut this.inner).poll_write(cx, &changed))?;
+        *redated = redated.take().and_then(|redated| redated.behind(written));
+        Poll::Ready(Ok(written))
     }
 
     fn poll_write_vectored(

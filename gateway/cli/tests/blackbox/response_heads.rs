@@ -367,6 +367,36 @@ fn reason_phrases_are_the_gateways_own() {
     }
 }
 
+/// C8: the upstream's `Date` comes back, in the one form that is written; what is no date does not. The
+/// gateway's own answers tell their own time.
+#[test]
+fn the_upstreams_date_comes_back() {
+    const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const BODY: &str = r#"{"data":[]}"#;
+    let rig = Rig::new();
+    let lines = format!("Content-Length: {}\r\nDate: ", BODY.len());
+    for (sent, told) in [
+        (DATE, true),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", true),
+        ("Sun Nov  6 08:49:37 1994", true),
+        ("yesterday", false),
+        ("Sun, 06 Nov 1994 08:49:37 GMT, Mon, 07 Nov 1994 08:49:37 GMT", false),
+    ] {
+        for target in ["/list", "/plain"] {
+            let head = json_head(&format!("{lines}{sent}\r\n"));
+            let answer = rig.of(target, Reply::raw(head.clone() + BODY));
+            assert_eq!(answer.status, 200, "{sent}");
+            let dates: Vec<&str> = answer.values("date").collect();
+            assert_eq!(dates.len(), 1, "{sent} on {target}");
+            assert_eq!(dates == [DATE], told, "{sent} on {target}: {dates:?}");
+            assert_eq!(rig.ask("HEAD", target).values("date").count(), 1);
+            let refused = rig.of(target, Reply::raw(head.replace("200 OK", "500 Oops") + BODY));
+            assert_ne!(refused.values("date").next(), Some(DATE));
+        }
+        rig.still_good(sent);
+    }
+}
+
 /// E13: an upstream that says it closes is believed, and the next request has a connection of its own.
 #[test]
 fn a_connection_that_closes_is_not_used_again() {
