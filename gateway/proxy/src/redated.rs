@@ -5,10 +5,9 @@
 //!
 //! Not here: HTTP/2, whose heads are packed before anybody could reach them.
 
-use std::ops::Range;
 use std::time::SystemTime;
 
-const NAME: &[u8] = b"\r\ndate: ";
+const NAME: &[u8] = b"date: ";
 const LENGTH: usize = b"Sun, 06 Nov 1994 08:49:37 GMT".len();
 
 /// A date on its way over another one.
@@ -33,7 +32,7 @@ impl Redated {
 
     /// The bytes with this date in them; `None` where there is no date, and nothing to be changed.
     pub(crate) fn changed(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
-        let found = || place_of_date(bytes).map(|place| Place { at: place.start, done: 0 });
+        let found = || place_of_date(bytes).map(|at| Place { at, done: 0 });
         let Place { at, done } = self.begins.or_else(found)?;
         self.begins = Some(Place { at, done });
         let mut changed = bytes.to_vec();
@@ -53,12 +52,17 @@ impl Redated {
     }
 }
 
-/// The value of the head's `Date`, if it has the usual form.
-fn place_of_date(bytes: &[u8]) -> Option<Range<usize>> {
-    let name = bytes.windows(NAME.len()).position(|name| name.eq_ignore_ascii_case(NAME))?;
-    let start = name + NAME.len();
-    let end = start + LENGTH;
-    bytes.get(end..)?.starts_with(b"\r\n").then_some(start..end)
+/// Where the value of the head's `Date` begins, if it has the usual form.
+fn place_of_date(bytes: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let has_length = line.len() == NAME.len() + LENGTH + b"\r\n".len();
+        if has_length && line[..NAME.len()].eq_ignore_ascii_case(NAME) && line.ends_with(b"\r\n") {
+            return Some(from + NAME.len());
+        }
+        from += line.len();
+    }
+    None
 }
 
 #[cfg(test)]
