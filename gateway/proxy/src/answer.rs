@@ -2,6 +2,8 @@
 //!
 //! The connection and the place it takes are given back the moment the answer's body has ended, not
 //! when the client has read it: a client that stalls costs its own memory, not the upstream's places.
+//! An exchange that is given up is dropped with its connection: to close TLS in form is to write, and an
+//! upstream that does not read would keep its place as long as it likes.
 //! A connection goes back to its pool only after a cleanly framed answer.
 //!
 //! Not here: how the answer was got (`reach`), what is done with its bytes (`carry`), when a kept
@@ -37,6 +39,8 @@ pub(crate) struct Line {
     pub(crate) permit: Permit,
     /// Otherwise the upstream still waits for a body, and would take the next request for it.
     pub(crate) sent_whole: bool,
+    /// HEAD was asked for: an upstream that answers with a body all the same does it behind the head.
+    pub(crate) asked_head: bool,
     /// Of the answer, as its head and what came with it show it.
     pub(crate) framing: Result<(), FramingFault>,
 }
@@ -71,7 +75,7 @@ impl Answer {
         exchange: &mut Exchange,
     ) -> Result<Option<Bytes>, BodyFault> {
         let piece = self.piece_in_place(exchange).await?.map(Bytes::copy_from_slice);
-        self.give_back_if_ended().await;
+        self.give_back_if_ended();
         Ok(piece)
     }
 
@@ -91,21 +95,14 @@ impl Answer {
     }
 
     /// Gives back connection and place if nothing of the body is to come.
-    pub(crate) async fn give_back_if_ended(&mut self) {
+    pub(crate) fn give_back_if_ended(&mut self) {
         if let Some(line) = self.line.take_if(|line| line.session.is_body_done()) {
-            line.give_back().await;
+            line.give_back();
         }
     }
 
     pub(crate) fn is_error(&self) -> bool {
         self.status.is_client_error() || self.status.is_server_error()
-    }
-
-    /// Ends an answer that is not wanted any further: its connection is closed unless it was over.
-    pub(crate) async fn close(self) {
-        if let Some(mut line) = self.line {
-            line.session.shutdown().await;
-        }
     }
 
     /// Reads away the little that an error's body has left, to keep its connection.
@@ -122,21 +119,16 @@ impl Answer {
             line.session.is_body_done()
         };
         if timeout(DRAIN_TIME, drain).await.unwrap_or(false) {
-            line.give_back().await;
-        } else {
-            line.session.shutdown().await;
+            line.give_back();
         }
     }
 }
 
 impl Line {
-    /// Into the pool if another request may follow here; Pingora looks at the framing, and closes
-    /// what did not end cleanly. The place is free after it.
-    async fn give_back(mut self) {
-        if self.sent_whole && self.framing.is_ok() {
-            self.picked.release(self.session).await;
-        } else {
-            self.session.shutdown().await;
+    /// Into the pool if another request may follow here. The place is free after it.
+    fn give_back(self) {
+        if self.sent_whole && self.framing.is_ok() && !self.asked_head {
+            self.picked.release(self.session);
         }
         drop(self.permit);
     }

@@ -36,7 +36,7 @@ pub(crate) async fn carry(
             if let Some(content_type) = content_type {
                 draft.set(header::CONTENT_TYPE, content_type);
             }
-            answer.give_back_if_ended().await;
+            answer.give_back_if_ended();
             draft.send(session, exchange, Framing::None).await?;
             Ok(respond::write_body(session, Bytes::new(), true).await?)
         }
@@ -123,7 +123,7 @@ async fn passed(
     if framing == Framing::Unknown && way.arrival.head.version < Version::HTTP_11 {
         return passed_whole(session, exchange, answer, draft).await;
     }
-    answer.give_back_if_ended().await;
+    answer.give_back_if_ended();
     draft.send(session, exchange, framing).await?;
     if bodiless {
         return Ok(respond::write_body(session, Bytes::new(), true).await?);
@@ -233,10 +233,10 @@ async fn filtered(
             Err(_) => return Err(Failure::Cut(Fault::Upstream)),
         }
         // Before the client may keep us waiting.
-        answer.give_back_if_ended().await;
+        answer.give_back_if_ended();
         sender.flush(session, exchange).await?;
     }
-    answer.give_back_if_ended().await;
+    answer.give_back_if_ended();
     let end = filter.end(&mut sender.held);
     exchange.totals = Some(*filter.totals());
     let totals = end.map_err(|error| sender.fault(exchange, &error))?;

@@ -8,6 +8,9 @@
 //! Pingora's own pool starts a task for each kept connection, and loses the connection whose task is
 //! late in letting go.
 //!
+//! An upstream that is found to have said something unasked is not trusted for a while: none of its
+//! connections is kept. What it says between that look and the next request cannot be told from an answer.
+//!
 //! Not here: whether another request may follow on a connection (`answer`), repeats (`reach`).
 //!
 //! Cost: a lock for a push or a pop, two readings of the monotonic clock and one `recv`; a look of the
@@ -18,19 +21,21 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http::HeaderMap;
-use http::header::HeaderName;
+use http::header::{self, HeaderName};
+use http::{HeaderMap, StatusCode};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 use parking_lot::Mutex;
 use pingora::connectors::{ConnectorOptions, TransportConnector};
-use pingora::protocols::UniqueID;
 use pingora::protocols::http::v1::client::HttpSession;
+use pingora::protocols::{Ssl, UniqueID};
 use pingora::upstreams::peer::{HttpPeer, Peer};
+use socket2::SockRef;
 use tokio::io::AsyncReadExt;
 use tokio::task::unconstrained;
 
@@ -50,6 +55,9 @@ const LOOKS_MAX: usize = 64;
 /// Kept connections, those used last, among which one that this thread opened is preferred.
 const HOME_LOOKS_MAX: usize = 8;
 
+/// For how long no connection is kept to an upstream that spoke without being asked.
+const DISTRUST: Duration = Duration::from_secs(60);
+
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// The upstream's own connections, idle ones kept: one upstream's load cannot push out another's.
@@ -58,6 +66,10 @@ pub(crate) struct Pool {
     idle: Mutex<Vec<Stack>>,
     /// Most connections that idle at all addresses together.
     idle_max: usize,
+    /// When the upstream spoke last without being asked.
+    distrusted: Mutex<Option<Stopwatch>>,
+    /// The upstream's name.
+    upstream: String,
 }
 
 /// Idle connections to one address, the one used last at the back.
@@ -87,6 +99,8 @@ impl Pool {
             connector: TransportConnector::new(Some(options)),
             idle: Mutex::default(),
             idle_max: spec.connections_max,
+            distrusted: Mutex::default(),
+            upstream: spec.name.clone(),
         }
     }
 
@@ -95,9 +109,13 @@ impl Pool {
         let address = *peer.address().as_inet()?;
         for _ in 0..LOOKS_MAX {
             let kept = pop(&mut self.idle.lock(), address)?;
-            if kept.is_sound() {
-                kept.connection.await_heads();
-                return Some(HttpSession::new_with_options(kept.connection, peer));
+            match kept.state() {
+                State::Sound => {
+                    kept.connection.await_heads();
+                    return Some(HttpSession::new_with_options(kept.connection, peer));
+                }
+                State::Gone => {}
+                State::Spoke => self.distrust(&kept.connection),
             }
         }
         None
@@ -109,21 +127,73 @@ impl Pool {
         Ok(HttpSession::new_with_options(Box::new(connection), peer))
     }
 
-    /// Keeps a connection for the next request, or closes it where its answer did not end cleanly.
-    pub(crate) async fn keep(&self, peer: &HttpPeer, mut session: HttpSession) {
+    /// Keeps a connection for the next request; drops it where its answer did not end cleanly, or was
+    /// one behind which a faulty upstream writes a body that nobody reads.
+    pub(crate) fn keep(&self, peer: &HttpPeer, mut session: HttpSession) {
         session.respect_keepalive();
-        let lasts = session.resp_header().map_or(Duration::ZERO, |head| lasts(&head.headers));
-        let Some(stream) = session.reuse().await else { return };
-        let (Some(mut connection), Some(address)) =
-            (Watched::of(stream), peer.address().as_inet().copied())
+        let Some(head) = session.resp_header() else { return };
+        if says_close(&head.headers) || may_be_followed_by_a_body(head.status, &head.headers) {
+            return;
+        }
+        let lasts = lasts(&head.headers);
+        // Does not wait for anything where the connection may be used again, and else is given up.
+        let reused = pin!(session.reuse()).poll(&mut Context::from_waker(Waker::noop()));
+        let (Poll::Ready(Some(stream)), Some(address)) =
+            (reused, peer.address().as_inet().copied())
         else {
             return;
         };
-        if is_read_empty(&mut connection) {
-            let kept = Kept { connection, since: Stopwatch::start(), lasts };
-            // What had to make room is closed behind the lock.
-            let _pushed_out = push(&mut self.idle.lock(), address, kept, self.idle_max);
+        let Some(mut connection) = Watched::of(stream) else { return };
+        acknowledge(&connection);
+        match spoken_above(&mut connection) {
+            State::Sound if !self.is_distrusted() => {
+                let kept = Kept { connection, since: Stopwatch::start(), lasts };
+                // What had to make room is closed behind the lock.
+                let _pushed_out = push(&mut self.idle.lock(), address, kept, self.idle_max);
+            }
+            State::Spoke => self.distrust(&connection),
+            State::Sound | State::Gone => {}
         }
+    }
+
+    /// Closes idle connections until one more beside `in_flight` is within the bound of all.
+    pub(crate) fn make_room(&self, in_flight: usize) {
+        loop {
+            let mut idle = self.idle.lock();
+            if idle.iter().map(|stack| stack.kept.len()).sum::<usize>() + in_flight <= self.idle_max
+            {
+                return;
+            }
+            let oldest = oldest_of_fullest(&mut idle);
+            drop(idle);
+            if oldest.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// The upstream spoke when it owed no answer. What it says next might be taken for the answer to
+    /// another request, so for a while each request has a connection of its own.
+    ///
+    /// Nothing is concluded under TLS, where a ticket or the end of the session speaks too.
+    fn distrust(&self, connection: &Watched) {
+        if connection.get_ssl().is_some() || connection.get_ssl_digest().is_some() {
+            return;
+        }
+        if !self.is_distrusted() {
+            tracing::warn!(
+                upstream = self.upstream,
+                seconds = DISTRUST.as_secs(),
+                "spoke without being asked; its connections are not kept for a while"
+            );
+        }
+        *self.distrusted.lock() = Some(Stopwatch::start());
+        let idle = std::mem::take(&mut *self.idle.lock());
+        drop(idle);
+    }
+
+    fn is_distrusted(&self) -> bool {
+        self.distrusted.lock().is_some_and(|since| since.elapsed() < DISTRUST)
     }
 
     /// Drops what died or got old. One look at a time, so that requests need not wait for all.
@@ -132,14 +202,19 @@ impl Pool {
         loop {
             let mut idle = self.idle.lock();
             let Some(of_address) = idle.get_mut(stack) else { break };
-            match of_address.kept.get(place) {
-                Some(kept) if kept.is_sound() => place += 1,
-                Some(_) => {
-                    let gone = of_address.kept.remove(place);
-                    drop(idle);
-                    drop(gone);
-                }
-                None => (stack, place) = (stack + 1, 0),
+            let Some(kept) = of_address.kept.get(place) else {
+                (stack, place) = (stack + 1, 0);
+                continue;
+            };
+            let state = kept.state();
+            if state == State::Sound {
+                place += 1;
+                continue;
+            }
+            let gone = of_address.kept.remove(place);
+            drop(idle);
+            if let (State::Spoke, Some(gone)) = (state, &gone) {
+                self.distrust(&gone.connection);
             }
         }
         self.idle.lock().retain(|stack| !stack.kept.is_empty());
@@ -159,8 +234,7 @@ fn pop(idle: &mut [Stack], address: SocketAddr) -> Option<Kept> {
 fn push(idle: &mut Vec<Stack>, address: SocketAddr, kept: Kept, idle_max: usize) -> Option<Kept> {
     let mut pushed_out = None;
     if idle.iter().map(|stack| stack.kept.len()).sum::<usize>() >= idle_max {
-        let fullest = idle.iter_mut().max_by_key(|stack| stack.kept.len());
-        pushed_out = fullest.and_then(|stack| stack.kept.pop_front());
+        pushed_out = oldest_of_fullest(idle);
     }
     match idle.iter_mut().find(|stack| stack.address == address) {
         Some(stack) => stack.kept.push_back(kept),
@@ -169,27 +243,83 @@ fn push(idle: &mut Vec<Stack>, address: SocketAddr, kept: Kept, idle_max: usize)
     pushed_out
 }
 
+/// The address that has most gives the one that was used longest ago.
+fn oldest_of_fullest(idle: &mut [Stack]) -> Option<Kept> {
+    idle.iter_mut().max_by_key(|stack| stack.kept.len())?.kept.pop_front()
+}
+
+/// What became of an idle connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Sound,
+    /// Closed, or too old.
+    Gone,
+    /// Something waits on it that nobody asked for.
+    Spoke,
+}
+
 impl Kept {
-    fn is_sound(&self) -> bool {
-        self.since.elapsed() < self.lasts && is_silent(&self.connection)
+    fn state(&self) -> State {
+        match spoken(&self.connection) {
+            State::Sound if self.since.elapsed() >= self.lasts => State::Gone,
+            state => state,
+        }
     }
 }
 
-/// Whether nothing waits to be read from a connection that owes no answer, its end neither.
+/// Whether something waits to be read from a connection that owes no answer, its end perhaps.
 ///
 /// Whatever waits there, a forged answer above all, would be taken for the answer to the next
 /// request. A look through tokio would show what tokio has noticed so far; this asks the kernel.
-fn is_silent(connection: &Watched) -> bool {
+fn spoken(connection: &Watched) -> State {
     let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-    matches!(recv(connection.id(), &mut [0], flags), Err(Errno::EAGAIN))
+    match recv(connection.id(), &mut [0], flags) {
+        Err(Errno::EAGAIN) => State::Sound,
+        Ok(1..) => State::Spoke,
+        Ok(0) | Err(_) => State::Gone,
+    }
 }
 
-/// Whether nothing lies in the buffers above the kernel, where [`is_silent`] does not look.
-fn is_read_empty(connection: &mut Watched) -> bool {
+/// Has the kernel acknowledge at once what has come. It would do so with the next request, and a server
+/// that writes more than its answer would be made to hold the rest back until then (Nagle's
+/// algorithm, RFC 1122 §4.2.3.2 and §4.2.3.4): behind every look that is taken here.
+#[allow(unsafe_code)]
+fn acknowledge(connection: &Watched) {
+    // SAFETY: the descriptor is open while the connection lives, which is borrowed for longer.
+    let socket = unsafe { BorrowedFd::borrow_raw(connection.id()) };
+    // Where it fails the connection has ended, which the next look shows.
+    let _ = SockRef::from(&socket).set_tcp_quickack(true);
+}
+
+/// Whether any of the lines says that the upstream closes. Pingora reads one.
+fn says_close(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(header::CONNECTION).iter();
+    let mut options = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
+}
+
+/// Answers that have no body, whatever their head says, and that faulty upstreams send one behind.
+fn may_be_followed_by_a_body(status: StatusCode, headers: &HeaderMap) -> bool {
+    match status {
+        StatusCode::NOT_MODIFIED => true,
+        StatusCode::NO_CONTENT => {
+            headers.contains_key(header::TRANSFER_ENCODING)
+                || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
+        }
+        _ => false,
+    }
+}
+
+/// The same of the buffers above the kernel, where [`spoken`] does not look.
+fn spoken_above(connection: &mut Watched) -> State {
     let mut byte = [0];
     // A task that has used up its turn would be told that nothing is there.
     let read = pin!(unconstrained(connection.read(&mut byte)));
-    matches!(read.poll(&mut Context::from_waker(Waker::noop())), Poll::Pending)
+    match read.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Pending => State::Sound,
+        Poll::Ready(Ok(1..)) => State::Spoke,
+        Poll::Ready(_) => State::Gone,
+    }
 }
 
 /// How long the connection of this answer may idle.

@@ -32,6 +32,11 @@ use crate::watched::{FramingFault, answer_begins};
 /// Servers that are asked to accept one request.
 const SERVERS_MAX: usize = 3;
 
+/// Heads that one answer may have, interim ones (RFC 9110 §15.2) included.
+const HEADS_MAX: usize = 17;
+/// Most bytes of them together, where there are several. One alone is bounded by Pingora.
+const HEADS_BYTES_MAX: usize = 64 << 10;
+
 /// Why no answer's head came.
 enum Unreached {
     /// The server did not accept; nothing of the request was sent.
@@ -56,7 +61,8 @@ pub(crate) async fn reach(
     permit: Permit,
     body: Option<Bytes>,
 ) -> Result<Answer, Failure> {
-    let repeatable = may_be_repeated(method_up(way.arrival, way.admission));
+    let method = method_up(way.arrival, way.admission);
+    let (repeatable, asked_head) = (may_be_repeated(method), *method == Method::HEAD);
     // A kept connection is a risk that the budget covers; when it is spent, none is taken.
     let mut connection = if repeatable && upstream.has_spent_its_repeats() {
         Connection::New
@@ -76,7 +82,7 @@ pub(crate) async fn reach(
         exchange.upstream_us += spent.as_micros() as u64;
         match result {
             Ok((session, Asked { status, sent_whole, framing })) => {
-                let line = Line { session, picked, permit, sent_whole, framing };
+                let line = Line { session, picked, permit, sent_whole, asked_head, framing };
                 return Ok(Answer::new(status, line, upstream.timeouts().idle));
             }
             Err(Unreached::NotAccepted(problem)) => {
@@ -126,14 +132,11 @@ async fn attempt(
     session.write_timeout = Some(upstream.timeouts().idle);
     match asked(&mut session, upstream, head, body).await {
         Ok(asked) => Ok((session, asked)),
-        Err(error) => {
-            session.shutdown().await;
-            Err(match error {
-                Unasked::Died { silently: true } if reused => Unreached::Stale,
-                Unasked::Died { .. } => Unreached::Failed(ProblemCode::UpstreamUnavailable),
-                Unasked::Slow => Unreached::Failed(ProblemCode::UpstreamTimeout),
-            })
-        }
+        Err(error) => Err(match error {
+            Unasked::Died { silently: true } if reused => Unreached::Stale,
+            Unasked::Died { .. } => Unreached::Failed(ProblemCode::UpstreamUnavailable),
+            Unasked::Slow => Unreached::Failed(ProblemCode::UpstreamTimeout),
+        }),
     }
 }
 
@@ -179,12 +182,16 @@ async fn asked(
         sent_whole &= session.write_body(body).await.is_ok();
     }
     sent_whole &= session.finish_body().await.is_ok();
-    let mut heads_bytes = 0;
+    let (mut heads, mut heads_bytes) = (0, 0);
     let final_head = async {
         loop {
             let silent_so_far = heads_bytes == 0;
             session.read_response().await.map_err(|error| unasked(&error, silent_so_far))?;
             heads_bytes += session.get_headers_raw_bytes().len();
+            heads += 1;
+            if heads > HEADS_MAX || (heads > 1 && heads_bytes > HEADS_BYTES_MAX) {
+                return Err(Unasked::Died { silently: false });
+            }
             let status = session.get_status().unwrap_or(StatusCode::BAD_GATEWAY);
             if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
                 return Ok(status);

@@ -133,12 +133,9 @@ async fn exchanged(
 ) -> Result<(), Failure> {
     let mut answer = reach(way, exchange, upstream, permit, body).await?;
     let result = carry(way, session, exchange, &mut answer).await;
-    match &result {
-        // An error told in our words: its own are read away while the client reads ours.
-        Err(Failure::Told(..)) if answer.is_error() => {
-            tokio::spawn(answer.give_back_drained());
-        }
-        _ => answer.close().await,
+    // An error told in our words: its own are read away while the client reads ours.
+    if matches!(&result, Err(Failure::Told(..))) && answer.is_error() {
+        tokio::spawn(answer.give_back_drained());
     }
     result
 }

@@ -258,14 +258,15 @@ impl Picked {
         self.upstream.pool.take(&self.peer)
     }
 
-    /// A new watched connection, whatever is kept.
+    /// A new watched connection, whatever is kept; idle ones make room for it.
     pub(crate) async fn connect_anew(&self) -> pingora::Result<HttpSession> {
+        self.upstream.pool.make_room(self.upstream.in_flight.load(Ordering::Relaxed));
         self.upstream.pool.open(&self.peer).await
     }
 
     /// Keeps a connection for the next request, or closes it where its answer did not end cleanly.
-    pub(crate) async fn release(&self, session: HttpSession) {
-        self.upstream.pool.keep(&self.peer, session).await;
+    pub(crate) fn release(&self, session: HttpSession) {
+        self.upstream.pool.keep(&self.peer, session);
     }
 }
 

@@ -1,9 +1,11 @@
 //! Heads that upstreams should not send, and what they leave behind (E13, C7, C8).
 
-use crate::response_support::{LIST, LIST_SHOWN, Rig, assert_clean, assert_own_words, json_head};
-use crate::support::Reply;
+use crate::response_support::{
+    LIST, LIST_SHOWN, Rig, assert_clean, assert_own_words, config, json_head,
+};
 use crate::support::answer::Ending;
 use crate::support::waiting::DEADLINE;
+use crate::support::{Gate, Reply, Upstream};
 
 /// E13: each is 502, tells nothing, and leaves a gateway that works.
 #[test]
@@ -311,6 +313,22 @@ fn interim_answers_stay_behind() {
     }
 }
 
+/// C8: interim answers are few and small, or the upstream is given up: each is kept until the last head.
+#[test]
+fn interim_answers_without_end_are_502() {
+    let rig = Rig::new();
+    let last = json_head(&format!("Content-Length: {}\r\n", LIST.len())) + LIST;
+    let interim =
+        |bytes: usize| format!("HTTP/1.1 103 Early Hints\r\nLink: {}\r\n\r\n", "x".repeat(bytes));
+    for (heads, bytes, status) in [(16, 10, 200), (17, 10, 502), (1, 60_000, 200), (2, 60_000, 502)]
+    {
+        let reply = Reply::raw(interim(bytes).repeat(heads) + &last);
+        let answer = rig.of("/list", reply);
+        assert_eq!(answer.status, status, "{heads} of {bytes}");
+        rig.still_good("interim answers");
+    }
+}
+
 /// C8: nobody asked to switch protocols, so nobody does.
 #[test]
 fn switching_protocols_is_refused() {
@@ -394,6 +412,53 @@ fn the_upstreams_date_comes_back() {
             assert_ne!(refused.values("date").next(), Some(DATE));
         }
         rig.still_good(sent);
+    }
+}
+
+/// C7: an upstream that writes more than its answer, a forged one above all, is not believed: what it wrote
+/// is nobody's answer, however late it comes, and later requests get their own.
+#[test]
+fn what_an_upstream_writes_behind_its_answer_is_nobodys() {
+    const FORGED: &str = r#"{"data":[{"call_id":"forged"}]}"#;
+    let whole = |status: &str, body: &str| {
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let of = |target: &str| format!(r#"{{"data":[{{"call_id":"{target}"}}]}}"#);
+    let head_alone = whole("204 No Content", FORGED).replace(FORGED, "");
+    for (method, first) in [
+        ("GET", whole("200 OK", r#"{"data":[]}"#)),
+        ("GET", head_alone.clone()),
+        ("GET", head_alone.replace("204 No Content", "304 Not Modified")),
+        ("HEAD", head_alone.replace("204 No Content", "200 OK")),
+        ("GET", whole("500 Oops", "{}")),
+    ] {
+        for behind in [whole("200 OK", FORGED), FORGED.to_owned()] {
+            let (faulty, gate) = (first.clone(), Gate::new());
+            gate.open();
+            let written = gate.clone();
+            let upstream = Upstream::scripted(move |seen| match seen.target.split_once("id=") {
+                Some((_, "bad")) => Reply::raw(faulty.clone()).more(behind.clone()).wait(&written),
+                Some((_, id)) => Reply::json(of(id)),
+                None => Reply::json(LIST),
+            });
+            upstream.nagle();
+            let config = config(&upstream);
+            let rig = Rig::on(upstream, &config);
+            let ask = |method: &str, id: &str| rig.ask(method, &format!("/list?id={id}"));
+            // By then both kernels take the connection for one of questions and answers.
+            (0..8).for_each(|turn| assert_eq!(ask("GET", &format!("w{turn}")).status, 200));
+            ask(method, "bad");
+            // The other half of the race, an upstream that writes later yet, nobody can win.
+            gate.await_reached(1);
+            for turn in 0..12 {
+                let answer = ask("GET", &format!("r{turn}"));
+                let shown = (answer.status, answer.text());
+                assert_eq!(shown, (200, of(&format!("r{turn}"))), "{method} {first:?}");
+            }
+        }
     }
 }
 

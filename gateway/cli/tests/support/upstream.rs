@@ -57,6 +57,8 @@ struct State {
     seen: Mutex<Vec<Seen>>,
     connections: Mutex<Vec<TcpStream>>,
     accepted: AtomicUsize,
+    /// New connections hold a second write back until the first is acknowledged.
+    nagles: AtomicBool,
     stop: AtomicBool,
 }
 
@@ -112,6 +114,7 @@ impl Upstream {
             seen: Mutex::default(),
             connections: Mutex::default(),
             accepted: AtomicUsize::new(0),
+            nagles: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         });
         let shared = Arc::clone(&state);
@@ -122,7 +125,7 @@ impl Upstream {
                     return;
                 }
                 let number = shared.accepted.fetch_add(1, Ordering::SeqCst);
-                let _ = stream.set_nodelay(true);
+                let _ = stream.set_nodelay(!shared.nagles.load(Ordering::SeqCst));
                 if let (true, Ok(clone)) = (kept, stream.try_clone()) {
                     shared.connections.lock().unwrap_or_else(PoisonError::into_inner).push(clone);
                 }
@@ -151,6 +154,11 @@ impl Upstream {
 
     pub(crate) fn now_plays(&self, script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) {
         *self.state.script.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(script);
+    }
+
+    /// As servers do that do not care: what is written in two parts arrives in two (RFC 896).
+    pub(crate) fn nagle(&self) {
+        self.state.nagles.store(true, Ordering::SeqCst);
     }
 
     /// Connections so far.

@@ -78,7 +78,7 @@ impl Server {
         let mut fars = Vec::new();
         for _ in 0..count {
             let (session, far) = self.answered(pool, LASTING).await;
-            pool.keep(&self.peer, session).await;
+            pool.keep(&self.peer, session);
             fars.push(far);
         }
         fars
@@ -110,7 +110,10 @@ async fn sees_end(far: &mut TcpStream) -> bool {
 /// Waits until the kernel knows of something on each of these connections.
 async fn until_not_silent(pool: &Pool, places: impl RangeBounds<usize> + Clone) {
     let waiting = async {
-        while pool.idle.lock()[0].kept.range(places.clone()).any(|kept| is_silent(&kept.connection))
+        while pool.idle.lock()[0]
+            .kept
+            .range(places.clone())
+            .any(|kept| spoken(&kept.connection) == State::Sound)
         {
             tokio::task::yield_now().await;
         }
@@ -135,7 +138,7 @@ async fn a_kept_connection_carries_the_next_exchange() {
     for _ in 0..3 {
         let mut session = pool.take(&server.peer).unwrap();
         server.exchange(&mut session, &mut fars[0], LASTING).await;
-        pool.keep(&server.peer, session).await;
+        pool.keep(&server.peer, session);
     }
     assert_eq!(count(&pool), 1);
 }
@@ -153,7 +156,7 @@ fn a_connection_kept_on_one_runtime_is_used_on_another() {
     second.block_on(async {
         let mut session = pool.take(&server.peer).unwrap();
         server.exchange(&mut session, &mut fars[0], LASTING).await;
-        pool.keep(&server.peer, session).await;
+        pool.keep(&server.peer, session);
     });
     assert_eq!(count(&pool), 1);
 }
@@ -187,15 +190,53 @@ async fn an_address_gets_none_of_anothers() {
 }
 
 #[tokio::test]
-async fn what_died_or_spoke_is_passed_over_and_closed() {
+async fn what_died_is_passed_over_and_closed() {
     let (pool, server) = (pool(9), Server::start().await);
     let mut fars = server.kept(&pool, 3).await;
-    drop(fars.pop());
-    fars[1].write_all(b"HTTP/1.1 200 OK\r\n").await.unwrap();
+    drop(fars.drain(1..));
     until_not_silent(&pool, 1..).await;
     assert_eq!(port_taken(&pool, &server), Some(port(&fars[0])));
     assert_eq!(count(&pool), 0);
-    assert!(sees_end(&mut fars[1]).await);
+    let _fars = server.kept(&pool, 1).await;
+    assert_eq!(count(&pool), 1, "to die is no reason for distrust");
+}
+
+/// C7: what it says next might come behind the look before the next request, and be its answer.
+#[tokio::test]
+async fn an_upstream_that_spoke_unasked_is_not_trusted_with_kept_connections() {
+    for is_swept in [false, true] {
+        let (pool, server) = (pool(9), Server::start().await);
+        let mut fars = server.kept(&pool, 3).await;
+        fars[2].write_all(b"HTTP/1.1 200 OK\r\n").await.unwrap();
+        until_not_silent(&pool, 2..).await;
+        if is_swept {
+            pool.sweep();
+        }
+        assert_eq!(port_taken(&pool, &server), None);
+        for far in &mut fars {
+            assert!(sees_end(far).await);
+        }
+        let (session, mut far) = server.answered(&pool, LASTING).await;
+        pool.keep(&server.peer, session);
+        assert!(sees_end(&mut far).await, "none is kept for a while");
+        *pool.distrusted.lock() = None;
+        let _fars = server.kept(&pool, 1).await;
+        assert_eq!(count(&pool), 1, "and then again");
+    }
+}
+
+/// The bound counts those in use too.
+#[tokio::test]
+async fn idle_connections_make_room_for_new_ones() {
+    let (pool, server) = (pool(3), Server::start().await);
+    let mut fars = server.kept(&pool, 3).await;
+    for (in_flight, left) in [(0, 3), (1, 2), (1, 2), (3, 0), (9, 0)] {
+        pool.make_room(in_flight);
+        assert_eq!(count(&pool), left, "{in_flight}");
+    }
+    for far in &mut fars {
+        assert!(sees_end(far).await);
+    }
 }
 
 #[tokio::test]
@@ -218,12 +259,22 @@ async fn a_connection_is_kept_only_after_a_clean_end() {
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\nH", 0),
         ("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}", 0),
         ("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", 0),
+        (
+            "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nConnection: Close\r\nContent-Length: 2\r\n\r\n{}",
+            0,
+        ),
+        ("HTTP/1.1 200 OK\r\nConnection: keep-alive , close\r\nContent-Length: 2\r\n\r\n{}", 0),
+        ("HTTP/1.1 200 OK\r\nConnection: keep-alive, x-close\r\nContent-Length: 2\r\n\r\n{}", 1),
         ("HTTP/1.1 204 No Content\r\n\r\n", 1),
+        ("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", 1),
+        ("HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n", 0),
+        ("HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", 0),
+        ("HTTP/1.1 304 Not Modified\r\n\r\n", 0),
         ("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=9\r\nContent-Length: 2\r\n\r\n{}", 1),
     ] {
         let (pool, server) = (pool(9), Server::start().await);
         let (session, mut far) = server.answered(&pool, answer).await;
-        pool.keep(&server.peer, session).await;
+        pool.keep(&server.peer, session);
         assert_eq!(count(&pool), kept, "{answer:?}");
         assert!(kept == 1 || sees_end(&mut far).await, "{answer:?}");
     }
@@ -267,7 +318,7 @@ async fn what_was_decrypted_behind_an_answer_is_never_the_next_one() {
         let padded = |pad: &str| LASTING.replace("\r\n\r\n", &format!("\r\nX: {pad}\r\n\r\n"));
         let answer = padded(&"x".repeat(answer_bytes - padded("").len()));
         server.exchange(&mut session, &mut far, &format!("{answer}{behind}")).await;
-        pool.keep(&server.peer, session).await;
+        pool.keep(&server.peer, session);
         let is_kept = port_taken(&pool, &server).is_some();
         assert_eq!(is_kept, behind.is_empty(), "{answer_bytes} {behind:?}");
     }
@@ -279,7 +330,7 @@ const OLD: &str = "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=0\r\nContent-Length: 2
 async fn an_old_connection_is_not_used() {
     let (pool, server) = (pool(9), Server::start().await);
     let (session, mut far) = server.answered(&pool, OLD).await;
-    pool.keep(&server.peer, session).await;
+    pool.keep(&server.peer, session);
     assert_eq!(port_taken(&pool, &server), None);
     assert!(sees_end(&mut far).await);
 }
@@ -291,7 +342,7 @@ async fn a_sweep_drops_the_dead_and_the_old_alone() {
     drop(fars.drain(1..3));
     until_not_silent(&pool, 1..3).await;
     let (old, mut old_far) = server.answered(&pool, OLD).await;
-    pool.keep(&server.peer, old).await;
+    pool.keep(&server.peer, old);
     pool.sweep();
     assert_eq!(count(&pool), 2);
     assert!(sees_end(&mut old_far).await);

@@ -188,7 +188,8 @@ impl Memo {
                 && Arc::ptr_eq(shown, &job.shown)
                 && *of == judged
         });
-        if !is_same {
+        // A full one begins anew: names that never come again would keep others out for good.
+        if !is_same || self.len == MEMBERS_MAX {
             self.of = Some((Arc::clone(&job.catalogue), Arc::clone(&job.shown), judged));
             self.len = 1;
             self.start = NONE;
