@@ -1,10 +1,11 @@
-//! The configuration that the README shows is one that loads.
+//! The configuration and the directories that the documentation shows are such that load.
 
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 
-use gateway_settings::{LookUp, load};
+use gateway_policy::{Meters, compile};
+use gateway_settings::{Loaded, LookUp, load, load_directory};
 
 struct Nothing;
 
@@ -18,13 +19,52 @@ impl LookUp for Nothing {
     }
 }
 
+const README: &str = include_str!("../../../README.md");
+
+/// The YAML blocks of a page.
+fn blocks(page: &str) -> Vec<&str> {
+    page.split("```yaml\n").skip(1).map(|rest| rest.split_once("```").expect("its end").0).collect()
+}
+
+fn configuration() -> Loaded {
+    let text = blocks(README)[0];
+    load(text, Path::new("gateway.yaml"), &Nothing).unwrap_or_else(|faults| panic!("{faults:#?}"))
+}
+
 #[test]
 fn the_twenty_lines_of_the_readme_load_without_a_warning() {
-    let readme = include_str!("../../../README.md");
-    let (_, rest) = readme.split_once("```yaml\n").expect("a YAML block");
-    let (text, _) = rest.split_once("```").expect("its end");
-    let loaded = load(text, Path::new("gateway.yaml"), &Nothing)
-        .unwrap_or_else(|faults| panic!("{faults:#?}"));
+    let loaded = configuration();
     assert_eq!(loaded.warnings.len(), 0, "{:#?}", loaded.warnings);
     assert_eq!(loaded.rules.routes.routes().len(), 2);
+}
+
+/// Both directories go with the configuration of the README, and no record of them is left out.
+#[test]
+fn the_directories_that_are_shown_serve_under_the_readmes_configuration() {
+    let page = include_str!("../../../docs/directory.md");
+    for (text, keys) in [(blocks(README)[1], 1), (blocks(page)[0], 2)] {
+        let loaded = configuration();
+        let form = &loaded.settings.keys;
+        let directory = load_directory(text, Path::new("directory.yaml"), &Nothing, form)
+            .unwrap_or_else(|faults| panic!("{faults:#?}"));
+        assert_eq!(directory.left_out.len(), 0, "{:#?}", directory.left_out);
+        let compiled = compile(&directory.directory, &loaded.rules, &Meters::new());
+        assert_eq!(compiled.left_out, [], "{text}");
+        assert_eq!(compiled.keys.len(), keys, "{text}");
+    }
+}
+
+/// The page names every field that a record may have.
+#[test]
+fn the_page_of_the_directory_names_every_field() {
+    let page = include_str!("../../../docs/directory.md");
+    let model = include_str!("../src/model/directory.rs");
+    let fields = model.lines().filter_map(|line| line.strip_prefix("    pub(crate) "));
+    let fields: Vec<&str> =
+        fields.filter_map(|line| line.split_once(':')).map(|(name, _)| name).collect();
+    assert!(fields.len() > 20, "{fields:?}");
+    for field in fields {
+        let named = [format!("`{field}`"), format!("`assistants.{field}`")];
+        assert!(field == "assistants" || named.iter().any(|name| page.contains(name)), "{field}");
+    }
 }
