@@ -6,10 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use gateway_policy::Meters;
-use gateway_settings::directory::DIRECTORY_BYTES_MAX;
-use gateway_settings::{
-    Fault, KeyForm, Loaded, SETTINGS_BYTES_MAX, Settings, Step, Store, fault_at, outline,
-};
+use gateway_settings::{Fault, KeyForm, Loaded, Settings, Step, fault_at, outline};
 use serde_json::{Value, json};
 
 use crate::args::Format;
@@ -26,6 +23,14 @@ struct Findings {
     unreadable: Vec<(PathBuf, String)>,
 }
 
+/// A directory, and the configuration that names it.
+#[derive(Clone, Copy)]
+struct Named<'a> {
+    directory: &'a Path,
+    text: &'a str,
+    path: &'a Path,
+}
+
 /// Checks one configuration; the exit code.
 pub(crate) fn run(path: &Path, format: Format) -> u8 {
     let findings = findings(path);
@@ -39,7 +44,7 @@ pub(crate) fn run(path: &Path, format: Format) -> u8 {
 fn findings(path: &Path) -> Findings {
     let mut findings = Findings::default();
     let around = Surroundings::default();
-    let text = match load::text_of(path, SETTINGS_BYTES_MAX) {
+    let text = match load::configuration_text(path) {
         Ok(text) => text,
         Err(error) => {
             findings.take(path, error);
@@ -50,10 +55,16 @@ fn findings(path: &Path) -> Findings {
         Ok(Loaded { settings, rules, warnings }) => {
             findings.faults.extend(warnings);
             findings.faults.extend(tls_faults(&settings, &text, path));
-            if let Store::File(directory) = &settings.store {
-                let records = findings.directory(directory, &settings.keys, &around);
-                let faults = records.map(|records| load::keys(&records, &rules, &Meters::new()).1);
-                findings.faults.extend(faults.into_iter().flatten());
+            match load::directory_path(&settings, &text, path) {
+                Ok(directory) => {
+                    let named = Named { directory: &directory, text: &text, path };
+                    let records = findings.directory(named, &settings.keys, &around);
+                    let faults =
+                        records.map(|records| load::keys(&records, &rules, &Meters::new()).1);
+                    findings.faults.extend(faults.into_iter().flatten());
+                }
+                // Nothing is wrong with the file: another version serves it.
+                Err(fault) => findings.faults.push(Fault { warning: true, ..*fault }),
             }
         }
         Err(error) => {
@@ -62,7 +73,8 @@ fn findings(path: &Path) -> Findings {
             if let Some((directory, keys)) =
                 outline.and_then(|all| all.directory.zip(Some(all.keys)))
             {
-                let records = findings.directory(&directory, &keys, &around);
+                let named = Named { directory: &directory, text: &text, path };
+                let records = findings.directory(named, &keys, &around);
                 findings.faults.extend(records.into_iter().flat_map(|records| records.left_out));
             }
         }
@@ -80,13 +92,13 @@ impl Findings {
 
     fn directory(
         &mut self,
-        path: &Path,
+        Named { directory, text, path }: Named<'_>,
         keys: &KeyForm,
         around: &Surroundings,
     ) -> Option<gateway_settings::LoadedDirectory> {
-        let text = load::text_of(path, DIRECTORY_BYTES_MAX);
-        let records = text.and_then(|text| load::directory(&text, path, around, keys));
-        records.map_err(|error| self.take(path, error)).ok()
+        let records = load::directory_text(directory, text, path)
+            .and_then(|text| load::directory(&text, directory, around, keys));
+        records.map_err(|error| self.take(directory, error)).ok()
     }
 
     /// How many of them are no warnings.

@@ -13,8 +13,6 @@ use gateway_policy::{
 };
 use gateway_proxy::Clock;
 use gateway_rewrite::{Job, Rewriter, Totals};
-use gateway_settings::directory::DIRECTORY_BYTES_MAX;
-use gateway_settings::{SETTINGS_BYTES_MAX, Store};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 
@@ -61,16 +59,14 @@ fn snapshot(args: &ExplainArgs) -> Result<(Snapshot, Meters), (u8, Vec<String>)>
     let around = Surroundings::default();
     let path = args.config.path();
     let invalid = |error: load::LoadError| (exit::INVALID_CONFIGURATION, error.lines());
-    let text = load::text_of(&path, SETTINGS_BYTES_MAX).map_err(invalid)?;
+    let text = load::configuration_text(&path).map_err(invalid)?;
     let loaded = load::configuration(&text, &path, &around).map_err(invalid)?;
-    let Store::File(directory) = &loaded.settings.store else {
-        let why = "explain reads `store: { file: … }` only".to_owned();
-        return Err((exit::STORE_UNREACHABLE, vec![why]));
-    };
-    let text = load::text_of(directory, DIRECTORY_BYTES_MAX)
+    let directory = load::directory_path(&loaded.settings, &text, &path)
+        .map_err(|fault| (exit::STORE_UNREACHABLE, vec![fault.to_string()]))?;
+    let text = load::directory_text(&directory, &text, &path)
         .map_err(|error| (exit::STORE_UNREACHABLE, error.lines()))?;
     let records =
-        load::directory(&text, directory, &around, &loaded.settings.keys).map_err(invalid)?;
+        load::directory(&text, &directory, &around, &loaded.settings.keys).map_err(invalid)?;
     let meters = Meters::new();
     let (compiled, faults) = load::keys(&records, &loaded.rules, &meters);
     // A key that is left out is unknown to what serves; here somebody wants to know why.

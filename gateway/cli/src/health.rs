@@ -3,8 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use gateway_settings::SETTINGS_BYTES_MAX;
-
 use crate::exit;
 use crate::load::{self, Surroundings};
 use crate::terminal;
@@ -14,7 +12,7 @@ const WAIT: Duration = Duration::from_secs(3);
 /// Asks `/livez` or `/readyz` of the telemetry listener that the configuration names.
 pub(crate) fn run(path: &Path, ready: bool) -> u8 {
     let around = Surroundings::default();
-    let loaded = match load::text_of(path, SETTINGS_BYTES_MAX)
+    let loaded = match load::configuration_text(path)
         .and_then(|text| load::configuration(&text, path, &around))
     {
         Ok(loaded) => loaded,

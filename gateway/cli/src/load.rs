@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gateway_policy::{Compiled, Meters, Rules, compile};
-use gateway_settings::directory::{LoadedDirectory, load_directory};
-use gateway_settings::{FILE_BYTES_MAX, Fault, KeyForm, Loaded, LookUp};
+use gateway_settings::directory::{DIRECTORY_BYTES_MAX, LoadedDirectory, load_directory};
+use gateway_settings::{
+    FILE_BYTES_MAX, Fault, KeyForm, Loaded, LookUp, SETTINGS_BYTES_MAX, Settings, Step, Store,
+    fault_at,
+};
 use gateway_store::{ReadError, read_text};
 
 /// Where `${NAME}` and `${file:PATH}` come from: overrides first, then the process. Not `Debug`: the
@@ -82,7 +85,50 @@ pub(crate) fn keys(
     (compiled, all)
 }
 
-/// A file's text of at most `bytes_max` bytes, or why not in one line.
-pub(crate) fn text_of(path: &Path, bytes_max: usize) -> Result<String, LoadError> {
-    read_text(path, bytes_max as u64).map_err(|error| LoadError::Unreadable(error.to_string()))
+/// The text of the configuration, or why not in one line.
+pub(crate) fn configuration_text(path: &Path) -> Result<String, LoadError> {
+    let text = read_text(path, SETTINGS_BYTES_MAX as u64);
+    text.map_err(|error| LoadError::Unreadable(no_configuration(&error)))
+}
+
+/// Why there is no configuration, and how one is named.
+pub(crate) fn no_configuration(error: &ReadError) -> String {
+    format!(
+        "{error}; `--config FILE` or COLONNADE_CONFIG names the configuration, else it is \
+         config/gateway.yaml"
+    )
+}
+
+/// Where the directory is; else the fault of a store that this version does not serve.
+pub(crate) fn directory_path(
+    settings: &Settings,
+    text: &str,
+    path: &Path,
+) -> Result<PathBuf, Box<Fault>> {
+    let kind = match &settings.store {
+        Store::File(directory) => return Ok(directory.clone()),
+        Store::Sqlite(_) => "sqlite",
+        Store::Postgres(_) => "postgres",
+    };
+    let message = "this version serves the directory from a file only: `run` ends with 69";
+    let help = "write `store: { file: directory.yaml }`; docs/directory.md says what stands there";
+    let way = [Step::Key("store"), Step::Key(kind)];
+    Err(Box::new(fault_at(text, path, &way, message.to_owned(), help)))
+}
+
+/// The text of the directory that the configuration `text` names, or the fault of its name there.
+pub(crate) fn directory_text(
+    directory: &Path,
+    text: &str,
+    path: &Path,
+) -> Result<String, LoadError> {
+    read_text(directory, DIRECTORY_BYTES_MAX as u64)
+        .map_err(|error| LoadError::Faulty(vec![no_directory(&error, text, path)]))
+}
+
+/// The fault of a directory that cannot be read.
+pub(crate) fn no_directory(error: &ReadError, text: &str, path: &Path) -> Fault {
+    let help = "a directory of nobody is `version: 1` and, on the next line, `accounts: {}`; \
+                docs/directory.md shows one with keys";
+    fault_at(text, path, &["store", "file"].map(Step::Key), error.to_string(), help)
 }

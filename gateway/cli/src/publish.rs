@@ -14,7 +14,7 @@ use gateway_admin::ReloadOutcome;
 use gateway_policy::{Meters, Published, Rules, Snapshot};
 use gateway_proxy::{Clock, Docs, Serving, Upstreams};
 use gateway_settings::directory::{DIRECTORY_BYTES_MAX, LoadedDirectory};
-use gateway_settings::{AdminToken, Fault, SETTINGS_BYTES_MAX, Settings, Store};
+use gateway_settings::{AdminToken, Fault, SETTINGS_BYTES_MAX, Settings};
 use gateway_store::{Change, WatchedFile};
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
@@ -99,15 +99,19 @@ impl Publisher {
         registry: &Registry,
     ) -> Result<Publisher, StartError> {
         let mut config = WatchedFile::new(path, SETTINGS_BYTES_MAX as u64);
-        let unreadable = |error: gateway_store::ReadError| vec![error.to_string()];
-        let text = config.read().map_err(|error| StartError::Configuration(unreadable(error)))?;
+        let text = config
+            .read()
+            .map_err(|error| StartError::Configuration(vec![load::no_configuration(&error)]))?;
         let config_content = content(&text);
         let loaded = load::configuration(&text, path, &around)
             .map_err(|error| StartError::Configuration(error.lines()))?;
         warn_all(&loaded.warnings);
-        let mut directory =
-            watched_directory(directory_path(&loaded.settings).map_err(StartError::Store)?);
-        let text = directory.read().map_err(|error| StartError::Store(unreadable(error)))?;
+        let place = load::directory_path(&loaded.settings, &text, path)
+            .map_err(|fault| StartError::Store(vec![fault.to_string()]))?;
+        let mut directory = watched_directory(place);
+        let text = directory.read().map_err(|error| {
+            StartError::Store(vec![load::no_directory(&error, &text, path).to_string()])
+        })?;
         let records = load::directory(&text, directory.path(), &around, &loaded.settings.keys)
             .map_err(|error| StartError::Configuration(error.lines()))?;
         let meters = Arc::new(Meters::new());
@@ -277,14 +281,16 @@ impl Publisher {
         let mut text = directory.as_ref().map_err(Clone::clone)?.as_deref().map(Cow::Borrowed);
         let mut moved = None;
         if let (Some(next), Some(config)) = (&next, config) {
-            let path = directory_path(&next.settings)?;
+            let path = load::directory_path(&next.settings, config, self.config.path())
+                .map_err(|fault| vec![fault.to_string()])?;
             if path != self.directory.path() {
                 let mut file = watched_directory(path);
                 match file.read() {
                     Ok(read) => text = Some(Cow::Owned(read)),
                     Err(error) => {
                         self.waiting = Some(Waiting { config: config.into(), directory: file });
-                        return Err(vec![error.to_string()]);
+                        let fault = load::no_directory(&error, config, self.config.path());
+                        return Err(vec![fault.to_string()]);
                     }
                 }
                 moved = Some(file);
@@ -385,15 +391,6 @@ fn warn_all(faults: &[Fault]) {
         } else {
             tracing::error!(%fault, "record left out");
         }
-    }
-}
-
-fn directory_path(settings: &Settings) -> Result<PathBuf, Vec<String>> {
-    match &settings.store {
-        Store::File(path) => Ok(path.clone()),
-        Store::Sqlite(_) | Store::Postgres(_) => Err(vec![
-            "this version serves the directory from a file only: set `store: { file: directory.yaml }`".to_owned(),
-        ]),
     }
 }
 

@@ -56,6 +56,12 @@ pub fn fault_at(
     let mut report = Report::new(&name, text);
     let root = text::parse(text, SETTINGS_BYTES_MAX).unwrap_or_else(|_| Node::empty());
     report.keys_begin_with(&prefix_of(&root));
+    // They may share a line with the fault.
+    for (section, key) in [("store", "postgres"), ("keys", "pepper"), ("cluster", "redis")] {
+        if let Some(secret) = root.find(section).and_then(|section| section.find(key)) {
+            report.secret(secret);
+        }
+    }
     let (mut node, mut path) = (&root, String::new());
     for step in way {
         let (next, shown) = match (step, &node.value) {

@@ -212,6 +212,55 @@ fn check_prints_json_of_what_cannot_be_read_too() {
     assert!(found[0]["message"].as_str().unwrap().contains("directory.yaml"), "{found:?}");
 }
 
+/// What `run` would not start with, `check` says too: a store of another version is no fault of the
+/// file, a directory that is not there is one, at the place that names it.
+#[test]
+fn check_warns_of_a_store_that_run_does_not_serve() {
+    let config = Config::with_upstream(&Upstream::answering(200, "{}"));
+    let launch = launch([reader()]);
+    for (store, path) in [
+        ("{ sqlite: keys.db }", "store.sqlite"),
+        ("{ postgres: \"postgres://me:hunter2@127.0.0.1/keys\" }", "store.postgres"),
+    ] {
+        launch.write("gateway.yaml", &config.clone().section("store", store).text());
+        let check = launch.command(&["check", "--format", "json"], b"");
+        assert_eq!(check.code, Some(0), "{}", check.text);
+        let warned = findings(&check);
+        let warned = warned.iter().find(|finding| finding["path"] == path).expect(path);
+        assert_eq!(warned["severity"], "warning");
+        assert!(warned["message"].as_str().unwrap().contains("69"), "{warned}");
+        let run = launch.command(&["run"], b"");
+        assert_eq!(run.code, Some(69), "{}", run.text);
+        assert!(run.text.contains(warned["message"].as_str().unwrap()), "{}", run.text);
+        assert!(!format!("{}{}", check.text, run.text).contains("hunter2"), "{}", run.text);
+    }
+}
+
+/// A file that is not there is told with the place that names it, and with what to do.
+#[test]
+fn a_missing_file_is_told_with_what_names_it() {
+    let launch = launch([reader()]);
+    std::fs::remove_file(launch.directory_path()).unwrap();
+    for (arguments, code) in [
+        (&["check"] as &[&str], 78),
+        (&["run"], 69),
+        (&["explain", "--key-id", "k", "GET", "/api/calls"], 69),
+    ] {
+        let output = launch.command(arguments, b"");
+        assert_eq!(output.code, Some(code), "{arguments:?}: {}", output.text);
+        for told in [": store.file: cannot read", "^", "`accounts: {}`"] {
+            assert!(output.text.contains(told), "{arguments:?}: {told} in {}", output.text);
+        }
+    }
+    for command in ["check", "run", "health"] {
+        let output = launch.command(&[command, "--config", "none.yaml"], b"");
+        assert_eq!(output.code, Some(78), "{command}: {}", output.text);
+        for told in ["none.yaml", "--config", "COLONNADE_CONFIG"] {
+            assert!(output.text.contains(told), "{command}: {told} in {}", output.text);
+        }
+    }
+}
+
 /// A start would fail over them, so `check` does.
 #[test]
 fn check_tries_the_tls_files() {
