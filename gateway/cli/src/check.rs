@@ -59,9 +59,11 @@ fn findings(path: &Path) -> Findings {
                 Ok(directory) => {
                     let named = Named { directory: &directory, text: &text, path };
                     let records = findings.directory(named, &settings.keys, &around);
-                    let faults =
-                        records.map(|records| load::keys(&records, &rules, &Meters::new()).1);
-                    findings.faults.extend(faults.into_iter().flatten());
+                    if let Some(records) = records {
+                        let (_, left_out) = load::keys(&records, &rules, &Meters::new());
+                        findings.faults.extend(left_out);
+                        findings.faults.extend(records.warnings(&rules));
+                    }
                 }
                 // Nothing is wrong with the file: another version serves it.
                 Err(fault) => findings.faults.push(Fault { warning: true, ..*fault }),

@@ -120,6 +120,7 @@ impl Publisher {
         let rules = Arc::new(loaded.rules);
         let (compiled, faults) = load::keys(&records, &rules, &meters);
         warn_all(&faults);
+        warn_all(&records.warnings(&rules));
         let upstreams = Arc::new(Upstreams::build(upstream_specs(&loaded.settings), None));
         metrics.revision.set(1);
         metrics.keys.set(compiled.keys.len() as i64);
@@ -336,6 +337,7 @@ impl Publisher {
     fn publish(&mut self) -> Vec<Fault> {
         let (compiled, faults) = load::keys(&self.records, &self.rules, &self.meters);
         warn_all(&faults);
+        warn_all(&self.records.warnings(&self.rules));
         let before = self.published.current();
         let specs = upstream_specs(&self.settings);
         let upstreams = Arc::new(Upstreams::build(specs, Some(&before.upstreams)));

@@ -16,7 +16,7 @@ mod records;
 
 use std::path::Path as FilePath;
 
-use gateway_policy::{Directory, RecordFault, Rules};
+use gateway_policy::{DigestKind, Directory, RecordFault, Rules};
 use places::Places;
 use plaintext::KeyTexts;
 use records::Reader;
@@ -98,6 +98,38 @@ impl LoadedDirectory {
                 fault.help.as_deref().unwrap_or("the record is left out until this is mended"),
             );
         }
+        report.finish()
+    }
+
+    /// What is allowed and probably not meant: under a pepper, live keys whose digest is of the plain
+    /// form, which goes on to be accepted. Told once, at the first of them: a file may have many.
+    pub fn warnings(&self, rules: &Rules) -> Vec<Fault> {
+        if rules.credentials.pepper.is_none() {
+            return Vec::new();
+        }
+        let keys = self.directory.accounts.iter().flat_map(|account| {
+            account
+                .keys
+                .iter()
+                .map(move |key| format!("accounts.{}.keys.{}", account.id, key.id))
+                .zip(&account.keys)
+        });
+        let mut plain = keys
+            .filter(|(_, key)| key.digest.kind() == DigestKind::Sha256 && key.revoked_at.is_none());
+        let Some((place, _)) = plain.next() else { return Vec::new() };
+        let message = match plain.count() {
+            0 => "is a plain sha256 digest, which the pepper does not protect".to_owned(),
+            more => format!(
+                "is a plain sha256 digest, as {more} more are; the pepper does not protect them"
+            ),
+        };
+        let mut report = Report::new(&self.file, &self.text)
+            .discreet(RecordSchemas::new().discretion(&self.prefix));
+        report.keys_begin_with(&self.prefix);
+        let places = Places::of(&self.root, &mut report);
+        let found = places.find(&format!("{place}.digest"), &report);
+        let help = "replace it by the `hmac-sha256:` digest of the same key: docs/directory.md";
+        report.about(found.node, found.at, found.path, &message).warning().help(help);
         report.finish()
     }
 

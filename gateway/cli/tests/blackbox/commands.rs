@@ -236,6 +236,27 @@ fn check_warns_of_a_store_that_run_does_not_serve() {
     }
 }
 
+/// Records of the plain form are accepted beside a pepper and not protected by it.
+#[test]
+fn check_warns_of_plain_digests_under_a_pepper() {
+    let config = Config::with_upstream(&Upstream::answering(200, "{}"))
+        .section("keys", "{ prefix: avoca_, pepper: 0123456789abcdef }");
+    let hmac =
+        |id: &str| Key::new(id, &["calls:read"]).with("digest", format!("hmac-sha256:{id:0>64}"));
+    let gone = reader().with("revoked_at", "2026-01-01T00:00:00Z");
+    for (keys, warned) in [
+        (vec![reader()], true),
+        (vec![hmac("1"), Key::new("j", &["calls:read"]), reader()], true),
+        (vec![hmac("1"), gone], false),
+    ] {
+        let launch = Launch::files(&config.text(), &Directory::of(keys).text());
+        let output = launch.command(&["check"], b"");
+        assert_eq!(output.code, Some(0), "{}", output.text);
+        let told = output.text.contains(".digest: warning: is a plain sha256 digest");
+        assert_eq!(told, warned, "{}", output.text);
+    }
+}
+
 /// A file that is not there is told with the place that names it, and with what to do.
 #[test]
 fn a_missing_file_is_told_with_what_names_it() {

@@ -27,8 +27,9 @@ pub(crate) struct KeysSettings {
     pub(crate) live_max: u32,
     /// Whether every key must say what rows it sees. When required, a record without a data scope is a fault.
     pub(crate) data_scope: DataScopeSettings,
-    /// A secret of 16 bytes or more under which keys are hashed, so that a stolen store is useless:
-    /// `"${file:pepper}"`. Changing it makes every key unknown.
+    /// A secret of 16 bytes or more under which `hmac-sha256:` digests are made: `"${file:pepper}"`.
+    /// Who has them but not it cannot try guesses against them; changing it makes their keys
+    /// unknown. `sha256:` digests are accepted beside them, and not protected by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "secret_schema")]
     pub(crate) pepper: Option<Secret>,
