@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use colonnade_upstream::{Journal, Service};
@@ -22,6 +21,13 @@ use crate::serve::Server;
 
 const CONFIG: &str = include_str!("../../../config/examples/avoca.yaml");
 const DIRECTORY: &str = include_str!("demo/directory.yaml");
+const HEADER: &str = "\
+# The demo's configuration. It is looked at twice a second, and the first request after a change is
+# published sees it; listeners and addresses take effect at a start. Accounts and keys are in directory.yaml.
+#
+#   colonnade check   --config gateway.yaml
+#   colonnade explain --config gateway.yaml --key-id key_demo GET /api/calls
+";
 /// The ports of the documentation; a taken one is replaced and the banner says so.
 const PROXY: &str = "127.0.0.1:8080";
 const ADMIN: &str = "127.0.0.1:8081";
@@ -65,12 +71,9 @@ impl Demo {
         let admin_token = random_hex(24).map_err(told)?;
         let upstreams = upstreams().map_err(told)?;
         let config = folder.path().join("gateway.yaml");
-        fs::write(&config, CONFIG).map_err(told)?;
-        let directory = DIRECTORY
-            .replace("DIGEST", &Digest::sha256(key.as_bytes()).to_string())
-            .replace("DISPLAY", &format!("{}…{}", &key[..10], &key[key.len() - 4..]));
-        fs::write(folder.path().join("directory.yaml"), directory).map_err(told)?;
-        let around = surroundings(folder.path(), &upstreams, &admin_token);
+        let around = surroundings(&upstreams, &admin_token);
+        fs::write(&config, configuration(&around)).map_err(told)?;
+        fs::write(folder.path().join("directory.yaml"), directory(&key)).map_err(told)?;
         let server = Server::start(&config, around).map_err(|(_, lines)| lines)?;
         Ok(Demo { server, upstreams, key, admin_token, folder })
     }
@@ -108,7 +111,7 @@ impl Demo {
              gateway    http://{proxy}   reference http://{proxy}/api-docs\n  \
              admin API  http://{admin}/admin/v1/status   (token below)\n  \
              metrics    http://{telemetry}/metrics\n  \
-             files      {folder}   (edit and save: the next request sees it)\n\n  \
+             files      {folder}   (looked at twice a second)\n\n  \
              Your key, for team 101 of Acme Heating, 300 requests a minute:\n\n    \
              export KEY={key}\n    \
              export ADMIN_TOKEN={token}\n\n  \
@@ -118,7 +121,7 @@ impl Demo {
              curl -s -H \"Authorization: Bearer $KEY\" 'http://{proxy}/api/leads?limit=1'\n    \
              curl -s -H \"Authorization: Bearer $KEY\" http://{proxy}/api/key\n    \
              curl -si 'http://{proxy}/api/calls?limit=2'                     # no key: 401\n    \
-             curl -s 'http://{calls}/api/calls?limit=2' -H 'X-Colonnade-Account: 7'   # what the upstream sends\n\n  \
+             curl -s 'http://{calls}/api/calls?limit=2' -H 'X-Colonnade-Team: 101'   # what the upstream sends\n\n  \
              Then: hide a column in {folder}/directory.yaml, save, ask again;\n        \
              call 301 times for a 429 with Retry-After; or run `colonnade demo --show-upstream`.\n",
             version = env!("CARGO_PKG_VERSION"),
@@ -167,9 +170,31 @@ impl Demo {
     }
 }
 
-fn surroundings(folder: &Path, upstreams: &[SocketAddr; 3], admin_token: &str) -> Surroundings {
+/// The example under a header of its own, with the demo's values as defaults: other commands, which
+/// do not have its variables, read it too.
+fn configuration(around: &Surroundings) -> String {
+    let body = CONFIG.split_once("\nversion:").map_or(CONFIG, |(_, body)| body);
+    let mut text = format!("{HEADER}\nversion:{body}");
+    for (name, value) in &around.overrides {
+        let start = format!("${{{name}:-");
+        if let Some((before, (_, after))) =
+            text.split_once(&start).and_then(|(before, rest)| Some((before, rest.split_once('}')?)))
+        {
+            text = format!("{before}{start}{value}}}{after}");
+        }
+    }
+    text
+}
+
+/// One account, whose key is `key`.
+fn directory(key: &str) -> String {
+    DIRECTORY
+        .replace("DIGEST", &Digest::sha256(key.as_bytes()).to_string())
+        .replace("DISPLAY", &format!("{}…{}", &key[..10], &key[key.len() - 4..]))
+}
+
+fn surroundings(upstreams: &[SocketAddr; 3], admin_token: &str) -> Surroundings {
     let [calls, coach, leads] = upstreams.map(|address| address.to_string());
-    let text = |name: &str| folder.join(name).display().to_string();
     let overrides = [
         ("CALLS_ADDRESS", calls),
         ("COACH_ADDRESS", coach),
@@ -177,8 +202,8 @@ fn surroundings(folder: &Path, upstreams: &[SocketAddr; 3], admin_token: &str) -
         ("COLONNADE_PROXY", free(PROXY)),
         ("COLONNADE_ADMIN", free(ADMIN)),
         ("COLONNADE_TELEMETRY", free(TELEMETRY)),
-        ("COLONNADE_DIRECTORY", text("directory.yaml")),
-        ("COLONNADE_ACCESS_LOG", text("access.log")),
+        ("COLONNADE_DIRECTORY", "directory.yaml".to_owned()),
+        ("COLONNADE_ACCESS_LOG", "access.log".to_owned()),
         ("COLONNADE_ADMIN_TOKEN", admin_token.to_owned()),
     ];
     Surroundings {
@@ -221,4 +246,26 @@ fn upstreams() -> std::io::Result<[SocketAddr; 3]> {
     })?;
     let addresses = receiver.blocking_recv().unwrap_or_default();
     addresses.try_into().map_err(|_| std::io::Error::other("the stand-in upstreams did not start"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::check;
+
+    /// What the demo writes is what `check` reads, without the demo's variables.
+    #[test]
+    fn the_files_of_the_demo_are_good_by_themselves() {
+        let folder = tempfile::tempdir().unwrap();
+        let upstreams = [SocketAddr::from(([127, 0, 0, 1], 47_001)); 3];
+        let text = configuration(&surroundings(&upstreams, "token"));
+        assert_eq!(text.matches("127.0.0.1:47001").count(), 3, "{text}");
+        assert!(!text.contains("avoca-directory") && !text.contains("avoca.yaml"), "{text}");
+        assert!(!text.contains("token"), "{text}");
+        let key = format!("avoca_{}", "0".repeat(64));
+        fs::write(folder.path().join("gateway.yaml"), text).unwrap();
+        fs::write(folder.path().join("directory.yaml"), directory(&key)).unwrap();
+        assert_eq!(check::run(&folder.path().join("gateway.yaml"), Format::Text), exit::OK);
+    }
 }

@@ -52,7 +52,7 @@ pub(crate) struct ColumnSettings {
     /// What people read instead of the path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) label: Option<String>,
-    /// Is about a person; the dashboard marks it.
+    /// Is about a person: `check` warns when it is shown to accounts that never asked for it.
     pub(crate) personal: bool,
     /// Whether accounts without a list of their own show it. Default: true.
     #[serde(skip_serializing_if = "Option::is_none")]
