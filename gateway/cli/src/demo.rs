@@ -122,7 +122,7 @@ impl Demo {
              curl -s -H \"Authorization: Bearer $KEY\" http://{proxy}/api/key\n    \
              curl -si 'http://{proxy}/api/calls?limit=2'                     # no key: 401\n    \
              curl -s 'http://{calls}/api/calls?limit=2' -H 'X-Colonnade-Team: 101'   # what the upstream sends\n\n  \
-             Then: hide a column in {folder}/directory.yaml, save, ask again;\n        \
+             Then: hide a column in {folder}/directory.yaml, save, ask again a second later;\n        \
              call 301 times for a 429 with Retry-After; or run `colonnade demo --show-upstream`.\n",
             version = env!("CARGO_PKG_VERSION"),
             build = if cfg!(debug_assertions) {

@@ -108,6 +108,17 @@ fn explained(
             .map_err(|_| "the key is malformed".to_owned())?;
         headers.append(http::header::AUTHORIZATION, value);
     }
+    if let Some(id) = &args.key_id
+        && !snapshot.keys.entries().any(|(_, entry)| entry.id.as_str() == id)
+    {
+        // What was given is not repeated: it may be a key.
+        let why = "no key has this id: the directory has no such record, or it was left out";
+        return Ok(Explanation {
+            allowed: false,
+            steps: vec![("refused", why.to_owned())],
+            body: None,
+        });
+    }
     let head = RequestHead {
         method: &method,
         target: args.target.as_bytes(),

@@ -57,6 +57,11 @@ impl Shape {
             None => (rows, Form::One),
         };
         if !rows_path.is_empty() {
+            // `$values[]` is a member of some envelopes; a bare `$` in a path is another language.
+            let after = rows_path.strip_prefix('$').map(|rest| rest.chars().next());
+            if after.is_some_and(|c| !c.is_some_and(|c| c.is_alphanumeric() || c == '_')) {
+                return Err(ShapeError::Dollar { rows: rows.to_owned() });
+            }
             check_path(rows_path)?;
         }
         for (index, path) in beside.iter().enumerate() {
@@ -151,6 +156,10 @@ pub enum ShapeError {
         "the rows' path is empty; `$` is a body that is one row, `$*` one row a line, `[]` an array of rows"
     )]
     EmptyRows,
+    #[error(
+        "`{rows}`: `$` stands alone, for a body that is one row, or as `$*`, for one row a line"
+    )]
+    Dollar { rows: String },
     #[error("`{path}` has an empty part")]
     EmptySegment { path: String },
     #[error(
@@ -199,10 +208,17 @@ mod tests {
         };
         let segment = |path: &str| Err(ShapeError::EmptySegment { path: path.to_owned() });
         let bracket = |path: &str| Err(ShapeError::Bracket { path: path.to_owned() });
+        let dollar = |rows: &str| Err(ShapeError::Dollar { rows: rows.to_owned() });
         for (rows, beside, expected) in [
             ("data[]", &["pagination", "meta.team_id", "meta.count"][..], Ok(())),
             ("result.items[]", &["result.count", "resulting"], Ok(())),
             ("", &[], Err(ShapeError::EmptyRows)),
+            ("$**", &[], dollar("$**")),
+            ("$*[]", &[], dollar("$*[]")),
+            ("$[]", &[], dollar("$[]")),
+            ("$[*]", &[], dollar("$[*]")),
+            ("$.data[]", &[], dollar("$.data[]")),
+            ("$values[]", &[], Ok(())),
             ("a..b", &[], segment("a..b")),
             (".data[]", &[], segment(".data")),
             ("data", &[""], segment("")),

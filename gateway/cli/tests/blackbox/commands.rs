@@ -212,6 +212,15 @@ fn check_prints_json_of_what_cannot_be_read_too() {
     assert!(found[0]["message"].as_str().unwrap().contains("directory.yaml"), "{found:?}");
 }
 
+/// An id that no key has is told as that, not as a digest that nobody looked for.
+#[test]
+fn explain_says_when_no_key_has_the_id() {
+    let output = launch([reader()]).command(&["explain", "--key-id", "nope", "GET", "/"], b"");
+    assert_eq!(output.code, Some(1), "{}", output.text);
+    assert!(output.text.contains("no key has this id"), "{}", output.text);
+    assert!(!output.text.contains("digest"), "{}", output.text);
+}
+
 /// What `run` would not start with, `check` says too: a store of another version is no fault of the
 /// file, a directory that is not there is one, at the place that names it.
 #[test]
