@@ -154,12 +154,15 @@ fn tls_faults(settings: &Settings, text: &str, file: &Path) -> Vec<Fault> {
         let Some(files) = &listener.tls else { continue };
         let way =
             |end| [Step::Key("listeners"), Step::Item(index), Step::Key("tls"), Step::Key(end)];
-        match tls::certificate(&files.certificate) {
-            Err(error) => add(&way("certificate"), error),
-            Ok(chain) => {
-                if let Err(error) = tls::key(&files.key, chain) {
+        match (tls::certificate(&files.certificate), tls::key(&files.key)) {
+            (Ok(chain), Ok(key)) => {
+                if let Err(error) = tls::pair(chain, key) {
                     add(&way("key"), error);
                 }
+            }
+            (chain, key) => {
+                chain.map_err(|error| add(&way("certificate"), error)).ok();
+                key.map_err(|error| add(&way("key"), error)).ok();
             }
         }
     }

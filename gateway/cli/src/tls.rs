@@ -54,10 +54,17 @@ pub(crate) fn certificate(path: &Path) -> Result<Vec<CertificateDer<'static>>, T
     chain.ok().filter(|chain| !chain.is_empty()).ok_or(TlsError::NoCertificate)
 }
 
-/// The key in a listener's `key`, held against its chain.
-pub(crate) fn key(path: &Path, chain: Vec<CertificateDer<'static>>) -> Result<(), TlsError> {
+/// The key in a listener's `key`.
+pub(crate) fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let text = read_text(path, PEM_BYTES_MAX)?;
-    let key = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| TlsError::NoKey)?;
+    PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| TlsError::NoKey)
+}
+
+/// Whether a listener can serve with the two.
+pub(crate) fn pair(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<(), TlsError> {
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|_| TlsError::Mismatch)?;

@@ -50,6 +50,14 @@ impl Facts {
         self.bits & ASSISTANT_BELOW != 0
     }
 
+    /// Whether the catalogue knows the node or something below it: a column, or what rows are judged by.
+    #[inline]
+    pub(crate) fn is_known(self) -> bool {
+        self.is_column()
+            || self.has_column_below()
+            || !self.judged.or(self.judged_below).is_nothing()
+    }
+
     /// Whether the node's own column is shown to the caller.
     #[inline]
     pub(crate) fn is_shown(self) -> bool {

@@ -45,7 +45,7 @@ pub struct Bounds {
 /// Counts of what was done, for metrics and logs. Hidden rows count in `rows` and `rows_hidden` only.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Members dropped that the catalogue lists and this caller is not shown.
+    /// Members dropped that the catalogue lists, or rows are judged by, and this caller is not shown.
     pub columns_hidden: u64,
     /// Assistant ids replaced by their name.
     pub columns_mapped: u64,

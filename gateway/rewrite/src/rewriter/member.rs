@@ -183,7 +183,7 @@ impl Rewriter {
             Mode::Filter if facts.is_shown() || facts.is_shown_below() => {
                 return Slot::at(Mode::Filter, node, facts);
             }
-            Mode::Filter if facts.is_column() || facts.has_column_below() => {
+            Mode::Filter if facts.is_known() => {
                 self.totals.columns_hidden += 1;
             }
             Mode::Filter => self.totals.columns_unlisted += 1,

@@ -240,7 +240,7 @@ impl Rewriter {
             _ if is_judged => Fate::Judged,
             (true, false) if facts.is_assistant() => Fate::Assistant,
             (true, _) if !facts.is_assistant() => Fate::Shown,
-            (false, false) if facts.is_column() || facts.has_column_below() => Fate::Hidden,
+            (false, false) if facts.is_known() => Fate::Hidden,
             (false, false) => Fate::Unlisted,
             _ => Fate::Walked,
         };
