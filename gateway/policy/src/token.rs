@@ -1,8 +1,9 @@
 //! Key text → digest. The only place where a key's text is looked at.
 //!
 //! Keys carry 190 random bits or more, so one SHA-256 suffices: a slow hash would be a denial of
-//! service on ourselves. A pepper (HMAC-SHA-256, RFC 2104) makes stolen digests of that
-//! kind useless for testing guesses; plain ones are accepted beside them. Cost: 0.13 µs a key, twice that under a pepper.
+//! service on ourselves. A pepper (HMAC-SHA-256, RFC 2104) makes stolen digests of that kind useless
+//! for testing guesses; plain ones are accepted beside them. Cost: 0.13 µs a key, twice that under a
+//! pepper.
 
 use std::fmt;
 

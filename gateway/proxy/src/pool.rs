@@ -1,9 +1,10 @@
 //! The connections of one upstream: new ones, idle ones kept, and whom it must prove itself to.
 //!
-//! A kept connection waits in a stack of its address, and the one used last goes out first, of these one
-//! that the same thread opened: the others get old and go. Nobody watches it meanwhile. Before its next use the kernel is asked whether it
-//! lives and has said nothing, so a connection that was closed before a request costs that request
-//! nothing. What dies or gets old where no request comes by is dropped by [`Pool::sweep`].
+//! A kept connection waits in a stack of its address. Of those used last one that the same thread opened
+//! goes out first: the others get old and go. Nobody watches it meanwhile. Before its next use the
+//! kernel is asked whether it lives and has said nothing, so a connection that was closed before a
+//! request costs that request nothing. What dies or gets old where no request comes by is dropped by
+//! [`Pool::sweep`].
 //!
 //! Pingora's own pool starts a task for each kept connection, and loses the connection whose task is
 //! late in letting go.
@@ -158,17 +159,13 @@ impl Pool {
 
     /// Closes idle connections until one more beside `in_flight` is within the bound of all.
     pub(crate) fn make_room(&self, in_flight: usize) {
-        loop {
-            let mut idle = self.idle.lock();
-            if idle.iter().map(|stack| stack.kept.len()).sum::<usize>() + in_flight <= self.idle_max
-            {
-                return;
-            }
-            let oldest = oldest_of_fullest(&mut idle);
-            drop(idle);
-            if oldest.is_none() {
-                return;
-            }
+        // Declared before the lock, so that they are closed behind it.
+        let mut closed = Vec::new();
+        let mut idle = self.idle.lock();
+        while idle_count(&idle) + in_flight > self.idle_max
+            && let Some(oldest) = oldest_of_fullest(&mut idle)
+        {
+            closed.push(oldest);
         }
     }
 
@@ -233,7 +230,7 @@ fn pop(idle: &mut [Stack], address: SocketAddr) -> Option<Kept> {
 /// gives the oldest of its own.
 fn push(idle: &mut Vec<Stack>, address: SocketAddr, kept: Kept, idle_max: usize) -> Option<Kept> {
     let mut pushed_out = None;
-    if idle.iter().map(|stack| stack.kept.len()).sum::<usize>() >= idle_max {
+    if idle_count(idle) >= idle_max {
         pushed_out = oldest_of_fullest(idle);
     }
     match idle.iter_mut().find(|stack| stack.address == address) {
@@ -241,6 +238,10 @@ fn push(idle: &mut Vec<Stack>, address: SocketAddr, kept: Kept, idle_max: usize)
         None => idle.push(Stack { address, kept: VecDeque::from([kept]) }),
     }
     pushed_out
+}
+
+fn idle_count(idle: &[Stack]) -> usize {
+    idle.iter().map(|stack| stack.kept.len()).sum()
 }
 
 /// The address that has most gives the one that was used longest ago.

@@ -13,8 +13,7 @@ const LENGTH: usize = b"Sun, 06 Nov 1994 08:49:37 GMT".len();
 /// A date on its way over another one.
 pub(crate) struct Redated {
     date: String,
-    /// How far before the bytes to be written next the other one begins, once it is found: a head may be
-    /// written in parts.
+    /// Where the other one is, once it is found: a head may be written in parts.
     begins: Option<Place>,
 }
 

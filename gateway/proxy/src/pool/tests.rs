@@ -91,7 +91,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn count(pool: &Pool) -> usize {
-    pool.idle.lock().iter().map(|stack| stack.kept.len()).sum()
+    idle_count(&pool.idle.lock())
 }
 
 fn port(far: &TcpStream) -> u16 {
