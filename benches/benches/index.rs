@@ -16,10 +16,10 @@ fn change(c: &mut Criterion) {
         let index = &snapshot.keys;
         let (digest, entry) = index.entries().next().expect("at least one key");
         group.bench_function(format!("replace_one/{keys}_keys"), |b| {
-            b.iter(|| black_box(index).with(*digest, Arc::clone(entry)));
+            b.iter(|| black_box(index).changed([], [(*digest, Arc::clone(entry))]));
         });
         group.bench_function(format!("remove_one/{keys}_keys"), |b| {
-            b.iter(|| black_box(index).without(digest));
+            b.iter(|| black_box(index).changed([*digest], []));
         });
     }
     group.finish();

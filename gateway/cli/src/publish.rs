@@ -15,7 +15,7 @@ use gateway_policy::{Meters, Published, Rules, Snapshot};
 use gateway_proxy::{Clock, Docs, Serving, Upstreams};
 use gateway_settings::directory::{DIRECTORY_BYTES_MAX, LoadedDirectory};
 use gateway_settings::{AdminToken, Fault, SETTINGS_BYTES_MAX, Settings};
-use gateway_store::{Change, WatchedFile};
+use gateway_store::{FileChange as Change, WatchedFile};
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::load::{self, Surroundings};

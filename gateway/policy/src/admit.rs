@@ -60,8 +60,8 @@ pub fn admit_principal(
 }
 
 fn take(meters: &Meters, principal: &Principal, at: UnixMs) -> Result<Paid, Denial> {
-    let quotas = &principal.key().quotas;
-    match meters.take(principal.key().slot, quotas, at) {
+    let (quotas, slot) = principal.key().limits(at);
+    match meters.take(slot, quotas, at) {
         Ok(allowance) => Ok(Paid { allowance, quotas: Arc::clone(quotas) }),
         Err(spent) => {
             let paid = Paid { allowance: spent.allowance, quotas: Arc::clone(quotas) };

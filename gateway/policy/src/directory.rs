@@ -9,14 +9,14 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use gateway_limits::{Meters, Quotas};
+use gateway_limits::{Meters, Quota, Quotas, Slot};
 use gateway_rewrite::{Names, Shown};
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::columns::{Account, AccountColumns};
 use crate::ids::{AccountId, KeyId, TeamId};
 use crate::index::KeyIndex;
-use crate::key::{DataScope, KeyEntry, TeamReach, User};
+use crate::key::{DataScope, KeyEntry, Raised, TeamReach, User};
 use crate::resource::Resource;
 use crate::scope::ScopeSet;
 use crate::snapshot::{Plan, Rules};
@@ -25,7 +25,10 @@ use crate::token::{Digest, DigestKind};
 mod record;
 mod seen;
 
-pub use record::{AccountRecord, AssistantNames, ColumnLists, Directory, KeyRecord, UserRecord};
+pub use record::{
+    AccountRecord, AssistantNames, ColumnLists, Directory, KeyRecord, PreviousDigest, RaisedLimits,
+    UserRecord,
+};
 
 /// A record that was left out, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,46 +52,90 @@ pub struct Compiled {
     pub left_out: Vec<RecordFault>,
 }
 
+/// Keys as the index takes them. One in its grace is there under both of its digests.
+pub type Entries = Vec<(Digest, Arc<KeyEntry>)>;
+
 /// Compiles all records against the rules. Cold path; linear in the number of keys.
 pub fn compile(directory: &Directory, rules: &Rules, meters: &Meters) -> Compiled {
-    let mut compiler = Compiler { rules, meters, faults: Vec::new() };
-    let mut entries: Vec<(Digest, Arc<KeyEntry>)> = Vec::new();
+    let (mut entries, mut left_out) = (Entries::new(), Vec::new());
     let mut digests = std::collections::HashMap::new();
     let mut ids = HashSet::new();
     for record in &directory.accounts {
         let place = format!("accounts.{}", record.id);
-        let Some(account) = compiler.account(record, &place) else { continue };
+        let account = match compile_account(record, rules) {
+            Ok(account) => account,
+            Err(faults) => {
+                left_out.extend(faults);
+                continue;
+            }
+        };
         for key in &record.keys {
             let at = format!("{place}.keys.{}", key.id);
             if !ids.insert(key.id.as_str()) {
-                compiler.fault(
-                    at.clone(),
-                    format!("another account has a key with the id `{}`", key.id),
-                );
+                let message = format!("another account has a key with the id `{}`", key.id);
+                left_out.push(RecordFault::new(at, message));
                 continue;
             }
             if let Some(first) = digests.insert(key.digest, key.id.clone()) {
-                compiler
-                    .fault(format!("{at}.digest"), format!("key `{first}` has the same digest"));
+                let message = format!("key `{first}` has the same digest");
+                left_out.push(RecordFault::new(format!("{at}.digest"), message));
                 digests.insert(key.digest, first);
                 continue;
             }
-            if let Some(entry) = compiler.key(record, &account, key, &at) {
-                entries.push((key.digest, Arc::new(entry)));
+            match compile_key(&account, record, key, rules, meters) {
+                Ok(compiled) => entries.extend(compiled),
+                Err(faults) => left_out.extend(faults),
             }
         }
     }
-    Compiled { keys: KeyIndex::build(entries), left_out: compiler.faults }
+    Compiled { keys: KeyIndex::build(entries), left_out }
+}
+
+/// Compiles an account, without its keys.
+///
+/// # Errors
+/// Everything that is wrong with it: none of its keys can be compiled.
+pub fn compile_account(
+    record: &AccountRecord,
+    rules: &Rules,
+) -> Result<CompiledAccount, Vec<RecordFault>> {
+    let mut compiler = Compiler { rules, faults: Vec::new() };
+    let account = compiler.account(record, &format!("accounts.{}", record.id));
+    account.ok_or(compiler.faults)
+}
+
+/// Compiles one key of an account, which was compiled of the same record. No more than two entries.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn compile_key(
+    account: &CompiledAccount,
+    record: &AccountRecord,
+    key: &KeyRecord,
+    rules: &Rules,
+    meters: &Meters,
+) -> Result<Entries, Vec<RecordFault>> {
+    let mut compiler = Compiler { rules, faults: Vec::new() };
+    let place = format!("accounts.{}.keys.{}", record.id, key.id);
+    let entry = compiler.key(record, account, key, meters, &place).ok_or(compiler.faults)?;
+    let mut entries = Entries::new();
+    if let Some(previous) = key.previous.as_ref().filter(|_| key.revoked_at.is_none()) {
+        // Never past the key's own end.
+        let until = entry.expires_at.map_or(previous.until, |end| end.min(previous.until));
+        entries.push((previous.digest, Arc::new(entry.until(until))));
+    }
+    entries.push((key.digest, Arc::new(entry)));
+    Ok(entries)
 }
 
 struct Compiler<'a> {
     rules: &'a Rules,
-    meters: &'a Meters,
     faults: Vec<RecordFault>,
 }
 
 /// An account and what its keys need of it.
-struct CompiledAccount {
+#[derive(Debug, Clone)]
+pub struct CompiledAccount {
     account: Arc<Account>,
     plan: Plan,
     teams: Option<Vec<TeamId>>,
@@ -161,6 +208,7 @@ impl Compiler<'_> {
         record: &AccountRecord,
         account: &CompiledAccount,
         key: &KeyRecord,
+        meters: &Meters,
         place: &str,
     ) -> Option<KeyEntry> {
         let before = self.faults.len();
@@ -168,19 +216,24 @@ impl Compiler<'_> {
         let data_scope = self.data_scope(key, place);
         let user = self.user(record, key, data_scope, place);
         let (teams, whole_account) = self.teams(account, key, place);
-        let quotas = self.quotas(account, key, place);
+        let own = key.limits.as_deref();
+        let quotas = self.quotas(own, place).unwrap_or_else(|| Arc::clone(&account.plan.quotas));
+        let raised = key.raised.as_ref().map(|raised| (&*raised.limits, raised.until));
+        let raised =
+            raised.and_then(|(limits, until)| Some((self.quotas(Some(limits), place)?, until)));
         if key.digest.kind() == DigestKind::HmacSha256 && self.rules.credentials.pepper.is_none() {
             self.fault(format!("{place}.digest"), "an hmac-sha256 digest needs `keys.pepper`");
         }
         if self.faults.len() > before {
             return None;
         }
-        let slot = match self.meters.assign(&key.id, &quotas) {
-            Ok(slot) => slot,
-            Err(full) => {
-                self.fault(place.to_owned(), full.to_string());
-                return None;
+        let slot = self.slot(meters, &key.id, &quotas, place)?;
+        let raised = match raised {
+            Some((quotas, until)) => {
+                let slot = self.slot(meters, &key.id, &quotas, place)?;
+                Some(Raised { quotas, slot, until })
             }
+            None => None,
         };
         let columns = &account.account.columns;
         let shown_without_team = seen::without_team(columns, &teams, self.rules);
@@ -201,7 +254,18 @@ impl Compiler<'_> {
             allowed_ips: key.allowed_ips.iter().copied().map(plain).collect(),
             quotas,
             slot,
+            raised,
         })
+    }
+
+    fn slot(&mut self, meters: &Meters, id: &str, quotas: &Quotas, place: &str) -> Option<Slot> {
+        match meters.assign(id, quotas) {
+            Ok(slot) => Some(slot),
+            Err(full) => {
+                self.fault(place.to_owned(), full.to_string());
+                None
+            }
+        }
     }
 
     fn scopes(&mut self, key: &KeyRecord, place: &str) -> ScopeSet {
@@ -291,13 +355,12 @@ impl Compiler<'_> {
         }
     }
 
-    fn quotas(&mut self, account: &CompiledAccount, key: &KeyRecord, place: &str) -> Arc<Quotas> {
-        let Some(limits) = &key.limits else { return Arc::clone(&account.plan.quotas) };
-        match Quotas::new(limits.clone()) {
-            Ok(quotas) => Arc::new(quotas),
+    fn quotas(&mut self, limits: Option<&[Quota]>, place: &str) -> Option<Arc<Quotas>> {
+        match Quotas::new(limits?.to_vec()) {
+            Ok(quotas) => Some(Arc::new(quotas)),
             Err(error) => {
                 self.fault(format!("{place}.limits"), error.to_string());
-                Arc::clone(&account.plan.quotas)
+                None
             }
         }
     }

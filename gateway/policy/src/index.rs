@@ -51,24 +51,28 @@ impl KeyIndex {
         self.shards[shard_of(digest)].get(digest)
     }
 
-    /// A copy with `digest` pointing at `entry`.
+    /// A copy without `gone` and then with `come`. Copies the shards that they lie in, each once.
     #[must_use]
-    pub fn with(&self, digest: Digest, entry: Arc<KeyEntry>) -> KeyIndex {
-        self.changed(&digest, |shard| shard.insert(digest, entry))
-    }
-
-    /// A copy that does not know `digest`.
-    #[must_use]
-    pub fn without(&self, digest: &Digest) -> KeyIndex {
-        self.changed(digest, |shard| shard.remove(digest))
-    }
-
-    fn changed<T>(&self, digest: &Digest, change: impl FnOnce(&mut Shard) -> T) -> KeyIndex {
+    pub fn changed(
+        &self,
+        gone: impl IntoIterator<Item = Digest>,
+        come: impl IntoIterator<Item = (Digest, Arc<KeyEntry>)>,
+    ) -> KeyIndex {
         let mut copy = self.clone();
-        let place = &mut copy.shards[shard_of(digest)];
-        let before = place.len();
-        change(Arc::make_mut(place));
-        copy.len = copy.len - before + place.len();
+        for digest in gone {
+            // A shard that does not have it is not copied.
+            let place = &mut copy.shards[shard_of(&digest)];
+            if place.contains_key(&digest) {
+                Arc::make_mut(place).remove(&digest);
+                copy.len -= 1;
+            }
+        }
+        for (digest, entry) in come {
+            let place = &mut copy.shards[shard_of(&digest)];
+            if Arc::make_mut(place).insert(digest, entry).is_none() {
+                copy.len += 1;
+            }
+        }
         copy
     }
 

@@ -112,8 +112,17 @@ impl RowRules {
     }
 }
 
-/// A key as used. Built by [`crate::compile`] only.
-#[derive(Debug)]
+/// Limits up to an instant. They count in the same words as the others, as far as kinds and windows
+/// are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Raised {
+    pub(crate) quotas: Arc<Quotas>,
+    pub(crate) slot: Slot,
+    pub(crate) until: UnixMs,
+}
+
+/// A key as used. Built by [`crate::compile_key`] only.
+#[derive(Debug, Clone)]
 pub struct KeyEntry {
     pub id: KeyId,
     pub name: Box<str>,
@@ -132,12 +141,27 @@ pub struct KeyEntry {
     pub allowed_ips: Vec<IpNet>,
     pub quotas: Arc<Quotas>,
     pub slot: Slot,
+    /// What holds instead for a while.
+    pub(crate) raised: Option<Raised>,
     pub(crate) rows: RowRules,
     /// Per resource: what is shown while the request names no team.
     pub(crate) shown_without_team: Vec<Arc<Shown>>,
 }
 
 impl KeyEntry {
+    /// The limits in force at an instant, and where they are counted.
+    pub fn limits(&self, at: UnixMs) -> (&Arc<Quotas>, Slot) {
+        match &self.raised {
+            Some(raised) if at < raised.until => (&raised.quotas, raised.slot),
+            _ => (&self.quotas, self.slot),
+        }
+    }
+
+    /// The same key with an end.
+    pub(crate) fn until(&self, end: UnixMs) -> KeyEntry {
+        KeyEntry { expires_at: Some(end), ..self.clone() }
+    }
+
     /// A v4 address in v6 clothes (`::ffff:192.0.2.1`) is that v4 address.
     pub fn allows(&self, client: IpAddr) -> bool {
         let client = client.to_canonical();

@@ -37,8 +37,9 @@ pub use credential::{
     Carrier, CredentialError, CredentialRules, KEY_BYTES_MAX, PresentedKey, extract,
 };
 pub use directory::{
-    AccountRecord, AssistantNames, ColumnLists, Compiled, Directory, KeyRecord, RecordFault,
-    UserRecord, compile,
+    AccountRecord, AssistantNames, ColumnLists, Compiled, CompiledAccount, Directory, Entries,
+    KeyRecord, PreviousDigest, RaisedLimits, RecordFault, UserRecord, compile, compile_account,
+    compile_key,
 };
 pub use head::RequestHead;
 pub use ids::{AccountId, KeyId, ResourceId, RouteId, ScopeId, TeamId, UpstreamId};

@@ -1,8 +1,33 @@
-//! Accounts, users and keys at rest.
+//! Accounts, users, keys, their usage and their audit at rest.
 //!
-//! One store so far: a directory in a file, read-only here and watched. What the text means is
-//! `settings`' business; who may use it is `policy`'s.
+//! A [`Store`] keeps what the admin API and the command line change, and tells every gateway what is
+//! new. A directory in a file is no such store: it is read-only, and watched as a file.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `store` | what a store does |
+//! | `change` | what may be changed, and the rules of it, for every store |
+//! | `audit`, `usage` | who changed what; how often keys are used |
+//! | `document` | records as JSON |
+//! | `file` | a text file that is watched |
+//!
+//! Not here: what the records mean to a request (`policy`), YAML (`settings`), HTTP (`admin`).
 
+mod audit;
+mod change;
+mod document;
 mod file;
+mod store;
+mod usage;
 
-pub use file::{Change, ReadError, WatchedFile, check_regular, read_text};
+pub use audit::{Action, AuditRow, Author};
+pub use change::{
+    AlterAccount, AlterKey, Change, Decided, Refused, Retry, Standing, StoredKey, is_live,
+};
+pub use document::{
+    AccountDocument, AssistantsDocument, DocumentError, KeyDocument, LimitDocument,
+    PreviousDocument, RaisedDocument, UserDocument, limits, quotas,
+};
+pub use file::{Change as FileChange, ReadError, WatchedFile, check_regular, read_text};
+pub use store::{Delta, KeyStatus, Listed, Node, Page, Store, StoreError, WriteError, Written};
+pub use usage::{Counts, Usage, UsageFlush, UsageRow};

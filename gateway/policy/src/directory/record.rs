@@ -9,7 +9,7 @@ use crate::key::DataScope;
 use crate::token::Digest;
 
 /// All records, as stored.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Directory {
     pub accounts: Vec<AccountRecord>,
 }
@@ -24,7 +24,7 @@ pub struct AssistantNames {
     pub fallback: Option<String>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountRecord {
     pub id: String,
     pub name: String,
@@ -57,14 +57,14 @@ impl AccountRecord {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserRecord {
     pub id: String,
     pub email: Option<String>,
     pub active: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRecord {
     pub id: String,
     pub name: String,
@@ -84,6 +84,26 @@ pub struct KeyRecord {
     pub allowed_ips: Vec<IpNet>,
     /// Instead of the plan's.
     pub limits: Option<Vec<Quota>>,
+    /// Instead of both, for a while.
+    pub raised: Option<RaisedLimits>,
+    /// The digest before the last regeneration, while its grace lasts.
+    pub previous: Option<PreviousDigest>,
+    /// `None`: not known, as in a directory file.
+    pub created_at: Option<UnixMs>,
+}
+
+/// Limits up to an instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RaisedLimits {
+    pub limits: Vec<Quota>,
+    pub until: UnixMs,
+}
+
+/// A digest that was replaced, and up to when the key is known by it too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreviousDigest {
+    pub digest: Digest,
+    pub until: UnixMs,
 }
 
 impl KeyRecord {
@@ -103,6 +123,9 @@ impl KeyRecord {
             revoked_at: None,
             allowed_ips: Vec::new(),
             limits: None,
+            raised: None,
+            previous: None,
+            created_at: None,
         }
     }
 }

@@ -219,15 +219,19 @@ fn an_index_changes_by_one_key_at_a_time() {
     let compiled = world.compiled();
     let before = compiled.keys;
     let (digest, entry) = before.entries().find(|(_, entry)| entry.id.as_str() == "full").unwrap();
-    let without = before.without(digest);
+    let without = before.changed([*digest], []);
     assert!(without.find(digest).is_none());
     assert_eq!(without.len() + 1, before.len());
     for (other, kept) in before.entries().filter(|(other, _)| *other != digest) {
         assert!(std::sync::Arc::ptr_eq(without.find(other).unwrap(), kept), "{other}");
     }
-    let back = without.with(*digest, std::sync::Arc::clone(entry));
+    let back = without.changed([], [(*digest, std::sync::Arc::clone(entry))]);
     assert_eq!(back.len(), before.len());
-    assert_eq!(back.with(*digest, std::sync::Arc::clone(entry)).len(), before.len(), "no new key");
+    assert_eq!(
+        back.changed([], [(*digest, std::sync::Arc::clone(entry))]).len(),
+        before.len(),
+        "no new key"
+    );
     assert!(before.find(digest).is_some(), "the first index is as it was");
 }
 

@@ -189,6 +189,9 @@ impl<'r, 't> Reader<'r, 't> {
                 .map(|network| network.0)
                 .collect(),
             limits,
+            raised: None,
+            previous: None,
+            created_at: None,
         })
     }
 
