@@ -9,6 +9,8 @@
 //! | `change` | what may be changed, and the rules of it, for every store |
 //! | `audit`, `usage` | who changed what; how often keys are used |
 //! | `document` | records as JSON |
+//! | `relational` | what the stores do in SQL, once for both |
+//! | `sqlite` | the embedded store: a file of this node |
 //! | `file` | a text file that is watched |
 //!
 //! Not here: what the records mean to a request (`policy`), YAML (`settings`), HTTP (`admin`).
@@ -17,6 +19,8 @@ mod audit;
 mod change;
 mod document;
 mod file;
+mod relational;
+mod sqlite;
 mod store;
 mod usage;
 
@@ -29,5 +33,6 @@ pub use document::{
     PreviousDocument, RaisedDocument, UserDocument, limits, quotas,
 };
 pub use file::{Change as FileChange, ReadError, WatchedFile, check_regular, read_text};
+pub use sqlite::SqliteStore;
 pub use store::{Delta, KeyStatus, Listed, Node, Page, Store, StoreError, WriteError, Written};
 pub use usage::{Counts, Usage, UsageFlush, UsageRow};

@@ -24,11 +24,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn load(&self) -> Result<Delta, StoreError>;
 
     /// Accounts that changed since a revision, or whose users or keys did. Their users are all there,
-    /// of their keys those that changed.
+    /// of their keys those that changed. A revision below `since` says that the store was set back,
+    /// as from a backup: then only [`load`](Store::load) tells what there is.
     async fn changes(&self, since: u64) -> Result<Delta, StoreError>;
 
-    /// Waits until there may be something newer than a revision. May come back without; never
-    /// waits longer than a few seconds.
+    /// Waits until there may be something newer than a revision, or the store was set back behind
+    /// it. May come back without; never waits longer than a few seconds.
     async fn news(&self, since: u64) -> Result<(), StoreError>;
 
     /// Makes a change, all of it or nothing. When it returns, it is on disk.
@@ -146,6 +147,9 @@ pub enum StoreError {
     /// Of a newer version of this program, or of none.
     #[error("the store has another form: {0}")]
     Schema(String),
+    /// The caller's fault: no list has given this cursor.
+    #[error("no page begins behind `{0}`")]
+    Cursor(String),
 }
 
 /// Why a change was not made.

@@ -60,6 +60,6 @@ pub struct Usage {
     pub day: Counts,
     /// The last 7 days, by hours as above.
     pub week: Counts,
-    /// The last 30 days: today and the 29 UTC days before it, and the hours in which the 30th began.
+    /// The last 30 days: today and the 30 full UTC days before it.
     pub month: Counts,
 }

@@ -1,0 +1,62 @@
+//! What every store keeps: one suite, run on each.
+//!
+//! Each test gets a database of its own. SQLite is always there; PostgreSQL where
+//! `COLONNADE_TEST_POSTGRES` has the URL of a server on which databases may be made. Where it has none,
+//! each of its tests says so.
+#![allow(clippy::unwrap_used)]
+
+mod place;
+mod records;
+
+use place::on_sqlite;
+
+/// Tests by theme, each an `async fn(Place)` of the theme's file.
+macro_rules! contract {
+    ($($theme:ident { $($name:ident)* })*) => {
+        $(mod $theme;)*
+        mod sqlite {
+            $(mod $theme {
+                $(#[test]
+                fn $name() {
+                    crate::on_sqlite(crate::$theme::$name);
+                })*
+            })*
+        }
+    };
+}
+
+contract! {
+    accounts {
+        a_new_store_is_empty
+        an_account_is_there_as_it_was_made
+        an_account_is_made_once
+        what_is_altered_of_an_account_is_altered_alone
+        users_are_made_and_replaced
+        columns_are_set_for_the_account_and_for_each_team
+        assistants_are_replaced_in_their_order
+        what_is_as_wished_is_no_change
+        accounts_are_paged_by_id
+    }
+    keys {
+        a_key_is_there_as_it_was_made
+        what_a_new_key_names_must_be_there
+        an_id_and_a_digest_are_used_once
+        a_replaced_digest_stays_taken
+        what_is_altered_of_a_key_is_altered_alone
+        a_regenerated_key_keeps_all_but_its_secret
+        a_revoked_key_stays_revoked
+        an_expired_key_stays_expired
+        a_legacy_key_can_only_be_revoked
+        a_full_account_takes_no_more_until_one_is_revoked_or_expires
+        keys_are_listed_by_status_the_oldest_first
+        keys_are_paged
+        a_cursor_that_no_list_gave_is_refused
+    }
+    retries {
+        a_creation_sent_again_makes_one_key
+        another_request_under_the_same_token_is_refused
+        a_refused_creation_is_not_remembered
+        a_token_is_remembered_for_a_day
+        only_the_latest_thousand_are_remembered
+    }
+}
