@@ -1,131 +1,101 @@
-//! The admin API as far as a directory in a file needs it: status and reload. Everything that
-//! would change the directory answers 409: the file is the place to change it.
+//! The admin API: the state behind its routes, and the one table of them.
+//!
+//! Routes and document come from the same list: a handler says its path, method, parameters, bodies
+//! and answers once, and what it is served by is what the document tells (`openapi`). Bodies are
+//! checked by the schemas that the document shows (`schema`).
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `guard`, `auth`, `throttle` | who may ask |
+//! | `input`, `schema`, `scalar`, `secrecy` | what is asked: queries and bodies, all faults at once |
+//! | `keys`, `accounts`, `data`, `preview`, `usage`, `audit`, `status` | the handlers |
+//! | `read`, `write` | records, from wherever they are; changes, and waiting until they are served |
+//! | `problem` | errors, and the only status codes of theirs |
+//! | `node` | what is asked of the gateway around it |
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use serde::Serialize;
-use serde_json::json;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use crate::auth::{AdminToken, Permission, Tokens, Unauthorised};
+use crate::guard::guard;
+use crate::input::BODY_BYTES_MAX;
+use crate::node::{AdminParts, Records, ThisNode};
+use crate::openapi::Document;
+use crate::problem::Problem;
+use crate::throttle::Throttle;
+use crate::{accounts, audit, data, keys, preview, status, usage};
 
-/// What this node serves.
-#[derive(Debug, Clone, Serialize)]
-pub struct Status {
-    pub version: &'static str,
-    pub revision: u64,
-    pub keys: usize,
-    pub draining: bool,
-    pub last_reload: ReloadOutcome,
+/// What handlers share.
+#[derive(Debug)]
+pub(crate) struct Api {
+    parts: AdminParts,
+    throttle: Throttle,
+    document: Document,
 }
 
-/// How the last reload went.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct ReloadOutcome {
-    pub ok: bool,
-    /// Unix milliseconds.
-    pub at_ms: u64,
-    /// Why nothing was changed.
-    pub faults: Vec<String>,
-    /// Records that were left out of what is served.
-    pub left_out: Vec<String>,
-}
+impl Api {
+    pub(crate) fn node(&self) -> &dyn ThisNode {
+        &*self.parts.node
+    }
 
-type Reloading = Pin<Box<dyn Future<Output = ReloadOutcome> + Send>>;
+    pub(crate) fn records(&self) -> &Records {
+        &self.parts.records
+    }
 
-/// What the admin API shows and sets off.
-#[derive(Clone)]
-pub struct AdminParts {
-    pub tokens: Arc<dyn Fn() -> Tokens + Send + Sync>,
-    pub status: Arc<dyn Fn() -> Status + Send + Sync>,
-    pub reload: Arc<dyn Fn() -> Reloading + Send + Sync>,
-}
+    pub(crate) fn throttle(&self) -> &Throttle {
+        &self.throttle
+    }
 
-impl std::fmt::Debug for AdminParts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("AdminParts")
+    pub(crate) fn document(&self) -> &Document {
+        &self.document
     }
 }
 
 /// The routes of the admin listener.
 pub fn router(parts: AdminParts) -> Router {
-    Router::new()
-        .route("/admin/v1/status", get(status))
-        .route("/admin/v1/reload", post(reload))
+    let (router, document) = table().split_for_parts();
+    let document = Document::of(document);
+    let api = Arc::new(Api { parts, throttle: Throttle::default(), document });
+    router
         .fallback(elsewhere)
-        .with_state(parts)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn_with_state(Arc::clone(&api), guard))
+        .with_state(api)
 }
 
-async fn status(State(parts): State<AdminParts>, headers: HeaderMap) -> Response {
-    match admitted(&parts, &headers) {
-        Ok(_) => axum::Json((parts.status)()).into_response(),
-        Err(refusal) => *refusal,
-    }
+/// The OpenAPI 3.1 document of the routes, as `GET /admin/v1/openapi.json` gives it.
+pub fn openapi() -> String {
+    Document::of(table().split_for_parts().1).text().to_owned()
 }
 
-async fn reload(State(parts): State<AdminParts>, headers: HeaderMap) -> Response {
-    let token = match admitted(&parts, &headers) {
-        Ok(token) => token,
-        Err(refusal) => return *refusal,
-    };
-    if token.permissions.iter().all(|permission| *permission == Permission::Read) {
-        let detail = "A token that may only read cannot reload.";
-        return problem(StatusCode::FORBIDDEN, "permission_missing", detail);
-    }
-    let outcome = (parts.reload)().await;
-    let status = if outcome.ok { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    (status, axum::Json(outcome)).into_response()
+/// Every route.
+fn table() -> OpenApiRouter<Arc<Api>> {
+    let routes = OpenApiRouter::new()
+        .routes(routes!(accounts::list, accounts::create))
+        .routes(routes!(accounts::show, accounts::alter))
+        .routes(routes!(accounts::users))
+        .routes(routes!(accounts::put_user))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::import))
+        .routes(routes!(keys::show, keys::alter))
+        .routes(routes!(keys::regenerate))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(usage::show))
+        .routes(routes!(data::columns, data::put_columns))
+        .routes(routes!(data::assistants, data::put_assistants))
+        .routes(routes!(preview::preview))
+        .routes(routes!(audit::list))
+        .routes(routes!(status::catalogue))
+        .routes(routes!(status::show))
+        .routes(routes!(status::reload))
+        .routes(routes!(status::openapi_json));
+    OpenApiRouter::new().nest("/admin/v1", routes)
 }
 
-async fn elsewhere(State(parts): State<AdminParts>, request: Request) -> Response {
-    if let Err(refusal) = admitted(&parts, request.headers()) {
-        return *refusal;
-    }
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if reads || !request.uri().path().starts_with("/admin/v1/") {
-        return problem(StatusCode::NOT_FOUND, "not_found", "Nothing is found here.");
-    }
-    let detail = "The directory is a file and is changed there; this API only reads it.";
-    problem(StatusCode::CONFLICT, "read_only_store", detail)
-}
-
-fn admitted(parts: &AdminParts, headers: &HeaderMap) -> Result<AdminToken, Box<Response>> {
-    match (parts.tokens)().authenticate(headers) {
-        Ok(token) => Ok(token),
-        Err(Unauthorised::NoTokenConfigured) => Err(Box::new(problem(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "no_admin_token",
-            "No admin token is configured. Set `admin.tokens`, or start with COLONNADE_ADMIN_TOKEN.",
-        ))),
-        Err(Unauthorised::NoSuchToken) => {
-            let mut response = problem(
-                StatusCode::UNAUTHORIZED,
-                "invalid_admin_token",
-                "The admin token is missing or wrong.",
-            );
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
-            Err(Box::new(response))
-        }
-    }
-}
-
-fn problem(status: StatusCode, code: &str, detail: &str) -> Response {
-    let body = json!({
-        "type": format!("urn:colonnade:admin-problem:{code}"),
-        "title": status.canonical_reason().unwrap_or("Error"),
-        "status": status.as_u16(),
-        "detail": detail,
-        "code": code,
-    });
-    let headers =
-        [(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")];
-    (status, headers, body.to_string()).into_response()
+async fn elsewhere() -> Problem {
+    Problem::not_found("not_found", "Nothing is found here.")
 }

@@ -1,4 +1,7 @@
 //! Admin tokens: digests with permissions, compared in constant time.
+//!
+//! There is no session and no cookie: a browser adds nothing of its own to a request, so another
+//! site's page cannot make one that passes.
 
 use axum::http::{HeaderMap, header};
 use gateway_policy::Digest;
@@ -10,6 +13,17 @@ pub enum Permission {
     Data,
     Accounts,
     Read,
+}
+
+impl Permission {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Permission::Keys => "keys",
+            Permission::Data => "data",
+            Permission::Accounts => "accounts",
+            Permission::Read => "read",
+        }
+    }
 }
 
 /// One token as configured.

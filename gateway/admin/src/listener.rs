@@ -3,19 +3,25 @@
 //! `axum::serve` has none: a connection may be silent for ever, and there may be as many as the
 //! process has descriptors, which the proxy's clients need too. So hyper is driven here.
 //!
-//! Not here: time limits of handlers, which answer from memory.
+//! Not here: time limits of handlers, which the admin API's `guard` sets; those of telemetry answer from
+//! memory.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
+
+use crate::guard::ClientAddress;
 
 /// What one listener's clients may take.
 #[derive(Debug, Clone, Copy)]
@@ -48,10 +54,10 @@ async fn serve_within(listener: TcpListener, router: Router, bounds: Bounds) {
     let places = Arc::new(Semaphore::new(bounds.connections));
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 let router = router.clone();
                 tokio::spawn(async move {
-                    converse(stream, router, bounds).await;
+                    converse(stream, ClientAddress(peer.ip()), router, bounds).await;
                     drop(place);
                 });
             }
@@ -61,13 +67,17 @@ async fn serve_within(listener: TcpListener, router: Router, bounds: Bounds) {
 }
 
 /// One connection from its first head to its end. Its errors are its client's.
-async fn converse(stream: TcpStream, router: Router, bounds: Bounds) {
+async fn converse(stream: TcpStream, client: ClientAddress, router: Router, bounds: Bounds) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(bounds.head_time)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX);
-    let service = TowerToHyperService::new(router);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(client);
+        router.call(request)
+    });
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     if timeout(bounds.connection_time, connection.as_mut()).await.is_err() {
         connection.as_mut().graceful_shutdown();

@@ -10,6 +10,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::exit;
 
+pub(crate) mod directory;
+
 /// API-key gateway that filters what streams back.
 #[derive(Debug, Parser)]
 #[command(name = "colonnade", version, about, propagate_version = true)]
@@ -36,8 +38,21 @@ pub(crate) enum Command {
     },
     /// Run one decision offline, and with a body on standard input its rewrite.
     Explain(ExplainArgs),
+    /// Make, list, show, rename, regenerate, revoke and import keys.
+    Keys(directory::KeysArgs),
+    /// Make, list, show and change accounts.
+    Accounts(directory::AccountsArgs),
+    /// Make, change and list an account's users.
+    Users(directory::UsersArgs),
     /// Print the JSON Schema of the configuration.
     Schema,
+    /// Print the OpenAPI 3.1 document of the routes that the configuration serves.
+    Openapi {
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// Print the completions of a shell.
+    Completions { shell: clap_complete::Shell },
     /// Ask the running gateway whether it lives, or with --ready whether it wants traffic.
     Health {
         #[command(flatten)]

@@ -55,18 +55,14 @@ fn findings(path: &Path) -> Findings {
         Ok(Loaded { settings, rules, warnings }) => {
             findings.faults.extend(warnings);
             findings.faults.extend(tls_faults(&settings, &text, path));
-            match load::directory_path(&settings, &text, path) {
-                Ok(directory) => {
-                    let named = Named { directory: &directory, text: &text, path };
-                    let records = findings.directory(named, &settings.keys, &around);
-                    if let Some(records) = records {
-                        let (_, left_out) = load::keys(&records, &rules, &Meters::new());
-                        findings.faults.extend(left_out);
-                        findings.faults.extend(records.warnings(&rules));
-                    }
+            if let Some(directory) = load::directory_path(&settings) {
+                let named = Named { directory, text: &text, path };
+                let records = findings.directory(named, &settings.keys, &around);
+                if let Some(records) = records {
+                    let (_, left_out) = load::keys(&records, &rules, &Meters::new());
+                    findings.faults.extend(left_out);
+                    findings.faults.extend(records.warnings(&rules));
                 }
-                // Nothing is wrong with the file: another version serves it.
-                Err(fault) => findings.faults.push(Fault { warning: true, ..*fault }),
             }
         }
         Err(error) => {

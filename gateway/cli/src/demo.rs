@@ -1,13 +1,16 @@
-//! `colonnade demo`: three stand-in upstreams, the gateway, a directory in a temporary folder and one
+//! `colonnade demo`: three stand-in upstreams, the gateway, a store in a temporary folder and one
 //! fresh key. The same code paths as `run`, on the example that `config/examples` ships.
 
 use std::collections::HashMap;
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use colonnade_upstream::{Journal, Service};
 use gateway_policy::Digest;
+use gateway_proxy::Clock;
+use gateway_store::Author;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -15,19 +18,27 @@ use tokio::sync::oneshot;
 
 use crate::args::{DemoArgs, Format};
 use crate::exit;
-use crate::load::Surroundings;
+use crate::feed;
+use crate::import::import;
+use crate::load::{self, Surroundings};
 use crate::logging;
+use crate::publish::StartError;
 use crate::serve::Server;
 
 const CONFIG: &str = include_str!("../../../config/examples/avoca.yaml");
 const DIRECTORY: &str = include_str!("demo/directory.yaml");
 const HEADER: &str = "\
 # The demo's configuration. It is looked at twice a second, and the first request after a change is
-# published sees it; listeners and addresses take effect at a start. Accounts and keys are in directory.yaml.
+# published sees it; listeners and addresses take effect at a start. Accounts and keys are in the
+# SQLite database beside it.
 #
 #   colonnade check   --config gateway.yaml
+#   colonnade keys    --config gateway.yaml list --account 7
 #   colonnade explain --config gateway.yaml --key-id key_demo GET /api/calls
 ";
+/// What the example says of its store, and what the demo says.
+const FILE_STORE: &str = "store: { file: \"${COLONNADE_DIRECTORY:-avoca-directory.yaml}\" }";
+const STORE: &str = "store: { sqlite: colonnade.db }";
 /// The ports of the documentation; a taken one is replaced and the banner says so.
 const PROXY: &str = "127.0.0.1:8080";
 const ADMIN: &str = "127.0.0.1:8081";
@@ -73,7 +84,7 @@ impl Demo {
         let config = folder.path().join("gateway.yaml");
         let around = surroundings(&upstreams, &admin_token);
         fs::write(&config, configuration(&around)).map_err(told)?;
-        fs::write(folder.path().join("directory.yaml"), directory(&key)).map_err(told)?;
+        fill(&config, &around, &directory(&key))?;
         let server = Server::start(&config, around).map_err(|(_, lines)| lines)?;
         Ok(Demo { server, upstreams, key, admin_token, folder })
     }
@@ -122,7 +133,10 @@ impl Demo {
              curl -s -H \"Authorization: Bearer $KEY\" http://{proxy}/api/key\n    \
              curl -si 'http://{proxy}/api/calls?limit=2'                     # no key: 401\n    \
              curl -s 'http://{calls}/api/calls?limit=2' -H 'X-Colonnade-Team: 101'   # what the upstream sends\n\n  \
-             Then: hide a column in {folder}/directory.yaml, save, ask again a second later;\n        \
+             Then hide columns of calls, and ask again:\n\n    \
+             curl -s -X PUT -H \"Authorization: Bearer $ADMIN_TOKEN\" -H 'Content-Type: application/json' \\\n      \
+             -d '{{\"calls\": [\"created_at\"]}}' http://{admin}/admin/v1/accounts/7/columns\n\n  \
+             Revoke the key and see it refused: POST http://{admin}/admin/v1/keys/key_demo/revoke;\n  \
              call 301 times for a 429 with Retry-After; or run `colonnade demo --show-upstream`.\n",
             version = env!("CARGO_PKG_VERSION"),
             build = if cfg!(debug_assertions) {
@@ -170,11 +184,30 @@ impl Demo {
     }
 }
 
+/// Writes the records of the demo into the store that its configuration names.
+fn fill(config: &Path, around: &Surroundings, directory: &str) -> Result<(), Vec<String>> {
+    let told = |error: &dyn std::fmt::Display| vec![error.to_string()];
+    let text = fs::read_to_string(config).map_err(|error| told(&error))?;
+    let loaded = load::configuration(&text, config, around).map_err(|error| error.lines())?;
+    let read = load::directory(directory, config, around, &loaded.settings.keys);
+    let read = read.map_err(|error| error.lines())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| told(&error))?;
+    let store = feed::store(&loaded.settings, &runtime).map_err(|error| match error {
+        StartError::Configuration(lines) | StartError::Store(lines) => lines,
+    })?;
+    let author = Author { name: "demo".to_owned(), address: None, request_id: None };
+    let now = Clock::default().wall();
+    let imported = runtime.block_on(import(&*store, &read.directory, &author, now));
+    let imported = imported.map_err(|error| told(&error))?;
+    if imported.left.is_empty() { Ok(()) } else { Err(imported.left) }
+}
+
 /// The example under a header of its own, with the demo's values as defaults: other commands, which
 /// do not have its variables, read it too.
 fn configuration(around: &Surroundings) -> String {
     let body = CONFIG.split_once("\nversion:").map_or(CONFIG, |(_, body)| body);
-    let mut text = format!("{HEADER}\nversion:{body}");
+    let mut text = format!("{HEADER}\nversion:{body}").replace(FILE_STORE, STORE);
     for (name, value) in &around.overrides {
         let start = format!("${{{name}:-");
         if let Some((before, (_, after))) =
@@ -202,7 +235,6 @@ fn surroundings(upstreams: &[SocketAddr; 3], admin_token: &str) -> Surroundings 
         ("COLONNADE_PROXY", free(PROXY)),
         ("COLONNADE_ADMIN", free(ADMIN)),
         ("COLONNADE_TELEMETRY", free(TELEMETRY)),
-        ("COLONNADE_DIRECTORY", "directory.yaml".to_owned()),
         ("COLONNADE_ACCESS_LOG", "access.log".to_owned()),
         ("COLONNADE_ADMIN_TOKEN", admin_token.to_owned()),
     ];

@@ -3,22 +3,23 @@
 //! Runs the code that serves, on the files as they are now. What was dropped and mapped is found
 //! by comparing the body before and after, so it tells what happened, not what was meant.
 
-use std::collections::BTreeMap;
 use std::io::{IsTerminal, Read};
-use std::sync::Arc;
 
 use gateway_policy::{
-    Admission, Admitted, Carrier, Denial, Meters, Problem, Quotas, RequestHead, Rules, Snapshot,
-    Target, UnixMs, admit, admit_principal, authenticate_id,
+    Admission, Admitted, Carrier, Denial, Directory, KeyIndex, Meters, Problem, Quotas,
+    RequestHead, Rules, Snapshot, Target, UnixMs, admit, admit_principal, authenticate_id, compile,
 };
 use gateway_proxy::Clock;
-use gateway_rewrite::{Job, Rewriter, Totals};
+use gateway_settings::Loaded;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 
 use crate::args::{ExplainArgs, Format};
 use crate::exit;
+use crate::feed;
 use crate::load::{self, Surroundings};
+use crate::publish::StartError;
+use crate::rewritten::{BodyChange, rewritten};
 use crate::terminal;
 
 /// Largest body that is read from standard input.
@@ -61,22 +62,44 @@ fn snapshot(args: &ExplainArgs) -> Result<(Snapshot, Meters), (u8, Vec<String>)>
     let invalid = |error: load::LoadError| (exit::INVALID_CONFIGURATION, error.lines());
     let text = load::configuration_text(&path).map_err(invalid)?;
     let loaded = load::configuration(&text, &path, &around).map_err(invalid)?;
-    let directory = load::directory_path(&loaded.settings, &text, &path)
-        .map_err(|fault| (exit::STORE_UNREACHABLE, vec![fault.to_string()]))?;
-    let text = load::directory_text(&directory, &text, &path)
-        .map_err(|error| (exit::STORE_UNREACHABLE, error.lines()))?;
-    let records =
-        load::directory(&text, &directory, &around, &loaded.settings.keys).map_err(invalid)?;
     let meters = Meters::new();
-    let (compiled, faults) = load::keys(&records, &loaded.rules, &meters);
-    // A key that is left out is unknown to what serves; here somebody wants to know why.
-    faults.iter().for_each(|fault| eprintln!("{}", terminal::body(&fault.to_string())));
+    let keys = if let Some(directory) = load::directory_path(&loaded.settings) {
+        let text = load::directory_text(directory, &text, &path)
+            .map_err(|error| (exit::STORE_UNREACHABLE, error.lines()))?;
+        let records =
+            load::directory(&text, directory, &around, &loaded.settings.keys).map_err(invalid)?;
+        let (compiled, faults) = load::keys(&records, &loaded.rules, &meters);
+        // A key that is left out is unknown to what serves; here somebody wants to know why.
+        faults.iter().for_each(|fault| eprintln!("{}", terminal::body(&fault.to_string())));
+        compiled.keys
+    } else {
+        stored_keys(&loaded, &meters)?
+    };
     let mut rules = loaded.rules;
     // The key of `--key` is put into this form, whatever forms clients use.
     if args.key.is_some() && !rules.credentials.accept.contains(&Carrier::Bearer) {
         rules.credentials.accept.push(Carrier::Bearer);
     }
-    Ok((Snapshot { revision: 1, rules: rules.into(), keys: compiled.keys }, meters))
+    Ok((Snapshot { revision: 1, rules: rules.into(), keys }, meters))
+}
+
+/// The keys of a store.
+fn stored_keys(loaded: &Loaded, meters: &Meters) -> Result<KeyIndex, (u8, Vec<String>)> {
+    let away = |why: String| (exit::STORE_UNREACHABLE, vec![why]);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.map_err(|error| (exit::FAILED, vec![error.to_string()]))?;
+    let store = feed::store(&loaded.settings, &runtime).map_err(|error| match error {
+        StartError::Configuration(lines) => (exit::INVALID_CONFIGURATION, lines),
+        StartError::Store(lines) => (exit::STORE_UNREACHABLE, lines),
+    })?;
+    let delta = runtime.block_on(store.load()).map_err(|error| away(error.to_string()))?;
+    let directory = Directory { accounts: delta.accounts };
+    let compiled = compile(&directory, &loaded.rules, meters);
+    for fault in &compiled.left_out {
+        eprintln!("{}", terminal::body(&format!("{}: {}", fault.path, fault.message)));
+    }
+    Ok(compiled.keys)
 }
 
 /// What is printed.
@@ -84,15 +107,6 @@ struct Explanation {
     allowed: bool,
     steps: Vec<(&'static str, String)>,
     body: Option<BodyChange>,
-}
-
-struct BodyChange {
-    after: String,
-    /// Dropped member paths, and how often.
-    dropped: BTreeMap<String, u64>,
-    /// Path, value before, value after; and how often.
-    mapped: BTreeMap<(String, String, String), u64>,
-    rows_hidden: u64,
 }
 
 fn explained(
@@ -255,83 +269,6 @@ fn limits(quotas: &Quotas) -> String {
         .iter()
         .map(|quota| format!("{} {} in {} s", quota.name, quota.requests, quota.window_ms / 1_000));
     each.collect::<Vec<_>>().join(", ")
-}
-
-fn rewritten(admission: &Admission, body: &[u8]) -> Result<BodyChange, String> {
-    let job = admission.grant().job();
-    let (after, totals) = if job.is_identity() {
-        (String::from_utf8_lossy(body).into_owned(), Totals::default())
-    } else {
-        filtered(job.clone(), body)?
-    };
-    if totals.single_row_hidden {
-        return Err("404 not_found: the row is hidden from this key".to_owned());
-    }
-    let mut change = BodyChange {
-        after,
-        dropped: BTreeMap::new(),
-        mapped: BTreeMap::new(),
-        rows_hidden: totals.rows_hidden,
-    };
-    // With hidden rows the lists no longer stand side by side, so the columns are told of all rows.
-    let beside = match totals.rows_hidden {
-        0 => change.after.clone(),
-        _ => filtered(Job { rows: Arc::default(), ..job.clone() }, body)?.0,
-    };
-    let is_lines = job.shape.is_lines();
-    if let (Some(before), Some(after)) =
-        (parsed(body, is_lines), parsed(beside.as_bytes(), is_lines))
-    {
-        compare(&before, &after, "", &mut change);
-    }
-    Ok(change)
-}
-
-/// The body; of lines, the array of their rows.
-fn parsed(body: &[u8], is_lines: bool) -> Option<Value> {
-    if is_lines {
-        let rows = serde_json::Deserializer::from_slice(body).into_iter::<Value>();
-        return rows.collect::<Result<_, _>>().ok().map(Value::Array);
-    }
-    serde_json::from_slice(body).ok()
-}
-
-fn filtered(job: Job, body: &[u8]) -> Result<(String, Totals), String> {
-    let mut out = Vec::with_capacity(body.len());
-    let mut rewriter = Rewriter::new(job);
-    let told =
-        |error: gateway_rewrite::RewriteError| format!("502 response_not_filterable: {error}");
-    rewriter.write(body, &mut out).map_err(told)?;
-    let totals = rewriter.end(&mut out).map_err(told)?;
-    Ok((String::from_utf8(out).map_err(|error| error.to_string())?, totals))
-}
-
-/// Walks both bodies side by side. The rewriter keeps order, so what remains of an object or an
-/// array is a subsequence of what was.
-fn compare(before: &Value, after: &Value, path: &str, change: &mut BodyChange) {
-    match (before, after) {
-        (Value::Object(old), Value::Object(new)) => {
-            for (name, value) in old {
-                let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                match new.get(name) {
-                    Some(kept) => compare(value, kept, &below, change),
-                    None => *change.dropped.entry(below).or_default() += 1,
-                }
-            }
-        }
-        (Value::Array(old), Value::Array(new)) if old.len() == new.len() => {
-            old.iter()
-                .zip(new)
-                .for_each(|(old, new)| compare(old, new, &format!("{path}[]"), change));
-        }
-        (old, new) if old != new => {
-            *change
-                .mapped
-                .entry((path.to_owned(), old.to_string(), new.to_string()))
-                .or_default() += 1;
-        }
-        _ => {}
-    }
 }
 
 /// The first of the lines, and how many there are beyond them.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use gateway_policy::{Compiled, Meters, Rules, compile};
 use gateway_settings::directory::{DIRECTORY_BYTES_MAX, LoadedDirectory, load_directory};
@@ -99,21 +99,12 @@ pub(crate) fn no_configuration(error: &ReadError) -> String {
     )
 }
 
-/// Where the directory is; else the fault of a store that this version does not serve.
-pub(crate) fn directory_path(
-    settings: &Settings,
-    text: &str,
-    path: &Path,
-) -> Result<PathBuf, Box<Fault>> {
-    let kind = match &settings.store {
-        Store::File(directory) => return Ok(directory.clone()),
-        Store::Sqlite(_) => "sqlite",
-        Store::Postgres(_) => "postgres",
-    };
-    let message = "this version serves the directory from a file only: `run` ends with 69";
-    let help = "write `store: { file: directory.yaml }`; docs/directory.md says what stands there";
-    let way = [Step::Key("store"), Step::Key(kind)];
-    Err(Box::new(fault_at(text, path, &way, message.to_owned(), help)))
+/// Where the directory is, if it is a file.
+pub(crate) fn directory_path(settings: &Settings) -> Option<&Path> {
+    match &settings.store {
+        Store::File(directory) => Some(directory),
+        Store::Sqlite(_) | Store::Postgres(_) => None,
+    }
 }
 
 /// The text of the directory that the configuration `text` names, or the fault of its name there.

@@ -1,13 +1,24 @@
 //! `colonnade`: the only main. Reads arguments, wires the rooms together, decides nothing.
 
+mod api;
 mod args;
 mod check;
+mod counting;
 mod demo;
+mod directory;
 mod explain;
+mod feed;
 mod health;
+mod holdings;
+mod import;
 mod load;
 mod logging;
+mod mint;
+mod node;
+mod openapi;
+mod preview;
 mod publish;
+mod rewritten;
 mod serve;
 mod signals;
 mod terminal;
@@ -15,7 +26,7 @@ mod tls;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::args::{Args, Command};
 
@@ -41,6 +52,19 @@ fn main() -> ExitCode {
         Command::Demo(demo) => demo::run(&demo),
         Command::Check { config, format } => check::run(&config.path(), format),
         Command::Explain(explain) => explain::run(&explain),
+        Command::Keys(keys) => directory::keys(&keys),
+        Command::Accounts(accounts) => directory::accounts(&accounts),
+        Command::Users(users) => directory::users(&users),
+        Command::Openapi { config } => openapi::run(&config.path()),
+        Command::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Args::command(),
+                "colonnade",
+                &mut std::io::stdout(),
+            );
+            exit::OK
+        }
         Command::Schema => {
             print!("{}", gateway_settings::schema_text());
             exit::OK

@@ -6,14 +6,13 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use gateway_admin::{
-    AdminParts, AdminToken, Permission, Probe, ReloadOutcome, Status, TelemetryParts, Tokens,
-    admin_router, serve as serve_control, telemetry_router,
+    AdminParts, Probe, Records, ReloadOutcome, TelemetryParts, admin_router,
+    serve as serve_control, telemetry_router,
 };
-use gateway_policy::Digest;
 use gateway_proxy::{
-    AccessLog, Balance, Bound, Gateway, GatewayParts, ListenerSpec, ProxyMetrics, RESOLVE_EVERY,
-    Retries, ServerSpec, Timeouts, TlsFiles, UpstreamSpec, UpstreamTls, bind, register_new_columns,
-    serve as serve_listener,
+    AccessLog, Balance, Bound, Clock, Gateway, GatewayParts, ListenerSpec, ProxyMetrics,
+    RESOLVE_EVERY, Retries, ServerSpec, Timeouts, TlsFiles, UpstreamSpec, UpstreamTls, bind,
+    register_new_columns, serve as serve_listener,
 };
 use gateway_settings::{AccessLog as AccessLogTarget, Settings};
 use gateway_store::check_regular;
@@ -21,9 +20,12 @@ use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::counting::Counting;
 use crate::exit;
+use crate::feed::{self, Feed};
 use crate::load::Surroundings;
 use crate::logging;
+use crate::node::{ServingNode, all_permissions};
 use crate::publish::{POLL_EVERY, Publisher, StartError};
 use crate::signals::{Signals, Wish};
 use crate::terminal;
@@ -32,7 +34,9 @@ use crate::terminal;
 const SETTLE: Duration = Duration::from_millis(20);
 const CLOCK_TICK: Duration = Duration::from_secs(1);
 /// The variable that gives one admin token with every permission.
-const ADMIN_TOKEN: &str = "COLONNADE_ADMIN_TOKEN";
+pub(crate) const ADMIN_TOKEN: &str = "COLONNADE_ADMIN_TOKEN";
+/// How long the last flush of usage may take.
+const LAST_FLUSH: Duration = Duration::from_secs(3);
 
 /// `colonnade run`.
 pub(crate) fn run(path: &Path) -> u8 {
@@ -46,8 +50,11 @@ pub(crate) fn run(path: &Path) -> u8 {
     }
 }
 
+/// The one writer of what is served, held by one task at a time.
+pub(crate) type SharedPublisher = Arc<std::sync::Mutex<Publisher>>;
+
 /// A wish to reload, and where to tell how it went.
-type Reload = oneshot::Sender<ReloadOutcome>;
+pub(crate) type Reload = oneshot::Sender<ReloadOutcome>;
 
 /// What a start failed with: the exit code and what to print.
 type Failed = (u8, Vec<String>);
@@ -63,6 +70,9 @@ pub(crate) struct Server {
     signals: Signals,
     delay: Duration,
     grace: Duration,
+    /// Usage on its way to the store, where there is one.
+    counting: Option<Arc<Counting>>,
+    clock: Arc<Clock>,
 }
 
 /// Where the process listens.
@@ -81,7 +91,19 @@ impl Server {
         let registry = Registry::new();
         let admin_token =
             around.overrides.get(ADMIN_TOKEN).cloned().or_else(|| std::env::var(ADMIN_TOKEN).ok());
-        let publisher = Publisher::start(path, around, &registry).map_err(|error| match error {
+        let control = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("control")
+            .enable_all()
+            .build()
+            .map_err(|error| failed(&error))?;
+        let mut feed = None;
+        let publisher = Publisher::start(path, around, &registry, |settings, at| {
+            let (opened, start) = feed::open(settings, &control, at)?;
+            feed = Some(opened);
+            Ok(start)
+        });
+        let publisher = publisher.map_err(|error| match error {
             StartError::Configuration(lines) => (exit::INVALID_CONFIGURATION, lines),
             StartError::Store(lines) => (exit::STORE_UNREACHABLE, lines),
         })?;
@@ -89,12 +111,6 @@ impl Server {
         let gateway = gateway(&publisher, &settings, &registry)?;
         build_facts(&registry).map_err(|error| failed(&error))?;
         let bound = bind_all(&settings)?;
-        let control = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("control")
-            .enable_all()
-            .build()
-            .map_err(|error| failed(&error))?;
         let (admin, telemetry) = control.block_on(control_listeners(&settings))?;
         // Before anybody hears that it is ready: a signal must find its listener.
         let signals = control.block_on(async { Signals::listen() });
@@ -109,8 +125,24 @@ impl Server {
         let (reloads, requests) = mpsc::channel(8);
         let parts = telemetry_parts(&gateway, registry);
         control.spawn(serve_control(telemetry, telemetry_router(parts)));
-        let parts = admin_parts(&gateway, &publisher, reloads.clone(), admin_token);
+        let clock = publisher.clock();
+        let store = feed.map(|feed| {
+            let (store, node) = (Arc::clone(&feed.store), feed.node.clone());
+            (feed, Arc::new(Counting::new(store, publisher.meters(), node)))
+        });
+        let parts = admin_parts(&gateway, &publisher, reloads.clone(), admin_token, store.clone());
         control.spawn(serve_control(admin, admin_router(parts)));
+        let publisher = Arc::new(std::sync::Mutex::new(publisher));
+        let counting = store.map(|(feed, counting)| {
+            let now = || {
+                let clock = Arc::clone(&clock);
+                move || clock.wall()
+            };
+            control.spawn(feed.clone().run(Arc::clone(&publisher)));
+            control.spawn(feed.beat(now()));
+            control.spawn(Arc::clone(&counting).run(now()));
+            counting
+        });
         control.spawn(publish_loop(publisher, requests));
         let server = Server {
             control,
@@ -122,6 +154,8 @@ impl Server {
             signals,
             delay: Duration::from_millis(settings.drain.delay_ms),
             grace: Duration::from_millis(settings.drain.grace_ms),
+            counting,
+            clock,
         };
         server.announce();
         Ok(server)
@@ -144,6 +178,7 @@ impl Server {
     /// Serves until a signal says stop, then drains. The exit code.
     pub(crate) fn until_stopped(self) -> u8 {
         let Server { control, data, gateway, stop, reloads, mut signals, delay, grace, .. } = self;
+        let (counting, clock) = (self.counting, self.clock);
         let outcome = control.block_on(async {
             loop {
                 match signals.next().await {
@@ -160,6 +195,13 @@ impl Server {
                 () = second_stop(&mut signals) => exit::FAILED,
             }
         });
+        if let Some(counting) = counting {
+            let last = counting.flush(clock.wall());
+            let flushed = control.block_on(async { tokio::time::timeout(LAST_FLUSH, last).await });
+            if !matches!(flushed, Ok(Ok(()))) {
+                tracing::error!("usage that was not flushed is lost: the store does not answer");
+            }
+        }
         gateway.close();
         // The process ends now, whatever still hangs on a connection: to join the threads that serve
         // could wait for one that does not look up.
@@ -293,75 +335,37 @@ fn admin_parts(
     publisher: &Publisher,
     reloads: mpsc::Sender<Reload>,
     admin_token: Option<String>,
+    store: Option<(Feed, Arc<Counting>)>,
 ) -> AdminParts {
-    let from_environment = admin_token.filter(|token| !token.is_empty()).map(all_permissions);
-    let configured = publisher.tokens();
-    let (published, outcome) = (publisher.published(), publisher.outcome());
-    let gateway = Arc::clone(gateway);
-    AdminParts {
-        // Asked anew each time: a token that a reload took away is dead at once.
-        tokens: Arc::new(move || {
-            let configured = configured.lock().unwrap_or_else(PoisonError::into_inner);
-            Tokens(configured.iter().map(token).chain(from_environment.clone()).collect())
-        }),
-        status: Arc::new(move || {
-            let serving = published.current();
-            Status {
-                version: env!("CARGO_PKG_VERSION"),
-                revision: serving.snapshot.revision,
-                keys: serving.snapshot.keys.len(),
-                draining: gateway.is_draining(),
-                last_reload: outcome.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            }
-        }),
-        reload: Arc::new(move || {
-            let reloads = reloads.clone();
-            Box::pin(async move {
-                let (answer, outcome) = oneshot::channel();
-                let _ = reloads.send(answer).await;
-                outcome.await.unwrap_or_default()
-            })
-        }),
-    }
-}
-
-fn token(settings: &gateway_settings::AdminToken) -> AdminToken {
-    let all = [
-        (settings.permissions.keys, Permission::Keys),
-        (settings.permissions.data, Permission::Data),
-        (settings.permissions.accounts, Permission::Accounts),
-        (true, Permission::Read),
-    ];
-    AdminToken {
-        name: settings.name.clone(),
-        digest: settings.digest,
-        permissions: all
-            .into_iter()
-            .filter(|(held, _)| *held)
-            .map(|(_, permission)| permission)
-            .collect(),
-    }
-}
-
-fn all_permissions(token: String) -> AdminToken {
-    AdminToken {
-        name: ADMIN_TOKEN.to_owned(),
-        digest: Digest::sha256(token.as_bytes()),
-        permissions: vec![
-            Permission::Keys,
-            Permission::Data,
-            Permission::Accounts,
-            Permission::Read,
-        ],
-    }
+    let directory = publisher.directory();
+    let records = match &store {
+        Some((feed, _)) => Records::Store(Arc::clone(&feed.store)),
+        None => Records::File(Arc::new(move || {
+            Arc::clone(&directory.lock().unwrap_or_else(PoisonError::into_inner))
+        })),
+    };
+    let token = admin_token.filter(|token| !token.is_empty());
+    let node = ServingNode {
+        gateway: Arc::clone(gateway),
+        published: publisher.published(),
+        clock: publisher.clock(),
+        settings: publisher.shared_settings(),
+        tokens: publisher.tokens(),
+        token: token.map(|token| all_permissions(ADMIN_TOKEN, &token)),
+        outcome: publisher.outcome(),
+        reloads,
+        store,
+    };
+    AdminParts { records, node: Arc::new(node) }
 }
 
 /// The publisher's task: looks at the files, follows the clock, resolves names, sweeps pools,
 /// reloads on demand.
-async fn publish_loop(publisher: Publisher, mut requests: mpsc::Receiver<Reload>) {
-    let clock = publisher.clock();
-    let published = publisher.published();
-    let publisher = Arc::new(std::sync::Mutex::new(publisher));
+async fn publish_loop(publisher: SharedPublisher, mut requests: mpsc::Receiver<Reload>) {
+    let (clock, published) = {
+        let publisher = publisher.lock().unwrap_or_else(PoisonError::into_inner);
+        (publisher.clock(), publisher.published())
+    };
     let mut poll = tokio::time::interval(POLL_EVERY);
     let mut tick = tokio::time::interval(CLOCK_TICK);
     let mut resolve = tokio::time::interval(RESOLVE_EVERY);
@@ -392,9 +396,9 @@ async fn publish_loop(publisher: Publisher, mut requests: mpsc::Receiver<Reload>
 }
 
 /// Compiling a large directory takes a while; the control runtime must go on meanwhile.
-async fn blocking<T: Send + 'static>(
-    publisher: &Arc<std::sync::Mutex<Publisher>>,
-    work: fn(&mut Publisher) -> T,
+pub(crate) async fn blocking<T: Send + 'static>(
+    publisher: &SharedPublisher,
+    work: impl FnOnce(&mut Publisher) -> T + Send + 'static,
 ) -> Option<T> {
     let publisher = Arc::clone(publisher);
     let task = tokio::task::spawn_blocking(move || {

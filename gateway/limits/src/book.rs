@@ -12,7 +12,7 @@
 //! their snapshot, within seconds, so ten minutes later nobody can hold the line's number, and no
 //! generation has to be checked by every request. A key that comes back in time finds its counts.
 //!
-//! Cost: about 130 bytes a key; an assignment that changes nothing is one hash look-up.
+//! Cost: about 170 bytes a key; an assignment that changes nothing is one hash look-up.
 
 use std::collections::HashMap;
 
@@ -39,6 +39,8 @@ pub(crate) type Places = [u8; WORDS];
 #[derive(Debug)]
 pub(crate) struct Book {
     held: HashMap<Box<str>, Held>,
+    /// By line; none where it is free.
+    ids: Vec<Option<Box<str>>>,
     free: Vec<u32>,
     fresh: u32,
     lines_max: u32,
@@ -61,7 +63,7 @@ struct Word {
 
 impl Book {
     pub(crate) fn new(lines_max: u32) -> Book {
-        Book { held: HashMap::new(), free: Vec::new(), fresh: 0, lines_max }
+        Book { held: HashMap::new(), ids: Vec::new(), free: Vec::new(), fresh: 0, lines_max }
     }
 
     /// The key's line and the words of its limits. `clear(line, word)` is called for a word that
@@ -80,7 +82,17 @@ impl Book {
         let mut held = Held { line, turn: 0, gone_since: None, words: Vec::new() };
         let places = held.places(quotas.signs(), clear);
         self.held.insert(key_id.into(), held);
+        let index = line as usize;
+        if self.ids.len() <= index {
+            self.ids.resize(index + 1, None);
+        }
+        self.ids[index] = Some(key_id.into());
         Ok((line, places))
+    }
+
+    /// The key that holds a line.
+    pub(crate) fn key_of(&self, line: u32) -> Option<&str> {
+        self.ids.get(line as usize)?.as_deref()
     }
 
     /// Notes which keys are gone, and frees the lines whose quarantine is over: `clear` is called
@@ -91,7 +103,7 @@ impl Book {
         at: UnixMs,
         clear: impl Fn(u32, u8),
     ) {
-        let free = &mut self.free;
+        let Book { free, ids, .. } = self;
         self.held.retain(|key_id, held| {
             if live(key_id) {
                 held.gone_since = None;
@@ -105,6 +117,9 @@ impl Book {
                     }
                     (0..WORDS as u8).for_each(|word| clear(held.line, word));
                     free.push(held.line);
+                    if let Some(id) = ids.get_mut(held.line as usize) {
+                        *id = None;
+                    }
                     false
                 }
                 _ => {

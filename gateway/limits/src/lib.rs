@@ -12,6 +12,7 @@
 //! | `meters` | the words: one cache line a key, compare-and-swap, all limits or none |
 //! | `book` | which key holds which line and word; cold path, behind a mutex |
 //! | `allowance` | what a decision tells the caller |
+//! | `usage` | how often each key was used |
 //!
 //! Not here: whose key it is (`gateway-policy`), YAML (`gateway-settings`), headers and statuses,
 //! other nodes, reading a clock.
@@ -24,6 +25,7 @@ mod book;
 mod meters;
 mod quota;
 mod time;
+mod usage;
 mod window;
 
 pub use allowance::{Allowance, LimitState, Spent};
@@ -34,3 +36,4 @@ pub use quota::{
     REFILL_MS_MAX, REQUESTS_MAX, WINDOW_MS_MAX, WINDOW_MS_MIN,
 };
 pub use time::UnixMs;
+pub use usage::{Use, Used};

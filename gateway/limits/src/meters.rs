@@ -15,7 +15,7 @@
 //!
 //! Not here: which key holds which line (`book`), the arithmetic (`window`), the clock.
 //!
-//! Cost: 64 bytes a key, 256 KiB a segment; an admission is a load and a compare-and-swap a limit.
+//! Cost: 64 bytes a key and 32 for its usage, 384 KiB a segment; an admission is a load and a compare-and-swap a limit.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +26,7 @@ use crate::allowance::{Allowance, LimitState, Spent};
 use crate::book::{Book, MetersFull, Places, WORDS};
 use crate::quota::{LIMITS_PER_KEY_MAX, Quotas};
 use crate::time::UnixMs;
+use crate::usage::{Tally, Use, Used};
 use crate::window::{AT_MS_MAX, Rule, Verdict};
 
 const SEGMENTS: usize = 1_024;
@@ -49,6 +50,7 @@ pub struct Slot {
 #[derive(Debug)]
 pub struct Meters {
     segments: Box<[OnceLock<Box<[Line]>>]>,
+    tally: Tally,
     book: Mutex<Book>,
 }
 
@@ -63,6 +65,7 @@ impl Meters {
     pub fn new() -> Meters {
         Meters {
             segments: (0..SEGMENTS).map(|_| OnceLock::new()).collect(),
+            tally: Tally::new(SEGMENTS, SEGMENT_LINES),
             book: Mutex::new(Book::new((SEGMENTS * SEGMENT_LINES) as u32)),
         }
     }
@@ -79,6 +82,7 @@ impl Meters {
         let (line, places) = book.assign(key_id, quotas, |line, word| self.clear(line, word))?;
         // Inside the lock, so that the line exists before anybody can hold its number.
         self.open_segment(line);
+        self.tally.open(line);
         drop(book);
         Ok(Slot { line, seed: seed_of(key_id), places: first(places) })
     }
@@ -107,6 +111,23 @@ impl Meters {
             Ok(()) => Ok(plan.allowance),
             Err(refusal) => Err(request.spent(refusal)),
         }
+    }
+
+    /// Counts a request of the key of a slot as used. Lock-free.
+    #[inline]
+    pub fn count(&self, slot: Slot, what: Use, at: UnixMs) {
+        self.tally.add(slot.line, what, at);
+    }
+
+    /// Takes what was counted of each key since the last drain. Cold path; `taken` runs under the lock:
+    /// it must not call these meters. Of a key that is gone for good nothing is told.
+    pub fn drain(&self, mut taken: impl FnMut(&str, Used)) {
+        let book = self.book.lock();
+        self.tally.drain(|line, used| {
+            if let Some(key_id) = book.key_of(line) {
+                taken(key_id, used);
+            }
+        });
     }
 
     fn line(&self, line: u32) -> Option<&Line> {

@@ -38,6 +38,11 @@ impl Docs {
         Docs { root, page: Bytes::from(page), openapi: Bytes::from(openapi(rules).to_string()) }
     }
 
+    /// The OpenAPI document, as JSON.
+    pub fn openapi(&self) -> &[u8] {
+        &self.openapi
+    }
+
     /// The document at a path; `None` for paths that are not the reference's.
     pub(crate) fn find(&self, path: &str) -> Option<Page> {
         let text = |content_type, body: &'static str| Page {

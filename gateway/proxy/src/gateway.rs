@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use gateway_policy::{
-    Admission, Admitted, Denial, Meters, Paid, Principal, Problem, ProblemCode, Published,
-    Snapshot, admit,
+    Admission, Admitted, Denial, Meters, Paid, Principal, Problem, ProblemCode, Published, Refusal,
+    Snapshot, Use, admit,
 };
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Version};
@@ -33,7 +33,7 @@ use crate::whoami;
 pub struct Serving {
     pub snapshot: Snapshot,
     pub upstreams: Arc<Upstreams>,
-    pub docs: Docs,
+    pub docs: Arc<Docs>,
 }
 
 /// How an exchange left its connection.
@@ -175,15 +175,28 @@ impl Gateway {
                 relay::relay(&way, session, exchange).await
             }
             Ok(Admitted::WhoAmI { principal, paid }) => {
-                let body = whoami::body(principal.key(), &serving.snapshot.rules);
+                let body = whoami::body(principal.key(), &paid.quotas, &serving.snapshot.rules);
                 known(exchange, principal, paid);
+                self.count(exchange, Use::Admitted);
                 let headers = [
                     (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
                     (header::CACHE_CONTROL, NEVER_STORED),
                 ];
                 Ok(respond::page(session, exchange, &headers, Bytes::from(body)).await?)
             }
-            Err(denial) => Err(refused(exchange, denial)),
+            Err(denial) => {
+                let is_limit = matches!(denial.refusal, Refusal::Limit(_));
+                let failure = refused(exchange, denial);
+                self.count(exchange, if is_limit { Use::Limited } else { Use::Refused });
+                Err(failure)
+            }
+        }
+    }
+
+    /// Counts the request for its key, if it is one's. A 401 is nobody's.
+    fn count(&self, exchange: &Exchange, what: Use) {
+        if let Some(principal) = exchange.principal.as_ref().filter(|_| exchange.paid.is_some()) {
+            self.parts.meters.count(principal.key().slot, what, exchange.began_at);
         }
     }
 
@@ -192,6 +205,7 @@ impl Gateway {
         known(exchange, grant.principal().clone(), admission.paid().clone());
         exchange.team = grant.team().cloned();
         exchange.route = Some(grant.shared_route());
+        self.count(exchange, Use::Admitted);
     }
 }
 

@@ -1,10 +1,10 @@
 //! `GET /api/key`: what a key may do, told to its bearer. Never the key.
 
-use gateway_policy::{KeyEntry, Rules, TeamReach};
+use gateway_policy::{KeyEntry, Quotas, Rules, TeamReach};
 use serde_json::{Map, Value, json};
 
-/// The body of the answer.
-pub(crate) fn body(key: &KeyEntry, rules: &Rules) -> Vec<u8> {
+/// The body of the answer; `quotas` are those in force.
+pub(crate) fn body(key: &KeyEntry, quotas: &Quotas, rules: &Rules) -> Vec<u8> {
     let teams: Value = match &key.teams {
         TeamReach::Any => json!("all"),
         TeamReach::Only(teams) => teams.iter().map(|team| json!(team.as_str())).collect(),
@@ -20,7 +20,7 @@ pub(crate) fn body(key: &KeyEntry, rules: &Rules) -> Vec<u8> {
         "teams": teams,
         "scopes": rules.scopes.names(&key.scopes),
         "data_scope": key.data_scope.as_str(),
-        "limits": limits(key),
+        "limits": limits(quotas),
         "expires_at": expires_at,
         "columns": columns(key, rules),
     })
@@ -28,8 +28,8 @@ pub(crate) fn body(key: &KeyEntry, rules: &Rules) -> Vec<u8> {
     .into_bytes()
 }
 
-fn limits(key: &KeyEntry) -> Map<String, Value> {
-    key.quotas
+fn limits(quotas: &Quotas) -> Map<String, Value> {
+    quotas
         .iter()
         .map(|quota| {
             let limit = json!({ "requests": quota.requests, "window_seconds": quota.window_ms.div_ceil(1_000) });

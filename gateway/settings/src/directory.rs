@@ -15,6 +15,7 @@ mod plaintext;
 mod records;
 
 use std::path::Path as FilePath;
+use std::sync::Arc;
 
 use gateway_policy::{DigestKind, Directory, RecordFault, Rules};
 use places::Places;
@@ -36,7 +37,7 @@ pub const DIRECTORY_BYTES_MAX: usize = 256 << 20;
 /// The records of a directory file that have a sound form, and the faults of the others.
 #[derive(Debug)]
 pub struct LoadedDirectory {
-    pub directory: Directory,
+    pub directory: Arc<Directory>,
     /// Records that were left out, with their places.
     pub left_out: Vec<Fault>,
     file: String,
@@ -66,6 +67,7 @@ pub fn load_directory(
     };
     KeyTexts::new(form, &directory).leave_out(&mut directory, &root, &mut report);
     let (left_out, prefix) = (report.finish(), form.prefix.clone());
+    let directory = Arc::new(directory);
     Ok(LoadedDirectory { directory, left_out, file: name, text: text.into(), prefix, root })
 }
 

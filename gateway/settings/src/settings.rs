@@ -20,6 +20,8 @@ pub struct Settings {
     pub admin: Admin,
     pub telemetry: Telemetry,
     pub store: Store,
+    /// Where what was last known of a shared store is kept.
+    pub snapshot: PathBuf,
     /// Address of the Redis server through which a fleet shares its counts.
     pub cluster_redis: Option<Secret>,
     /// In the order of the file, which is the order of `gateway_policy::UpstreamId`.

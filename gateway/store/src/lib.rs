@@ -12,6 +12,7 @@
 //! | `relational` | what the stores do in SQL, once for both |
 //! | `sqlite` | the embedded store: a file of this node |
 //! | `file` | a text file that is watched |
+//! | `snapshot` | what was last known of a shared store |
 //!
 //! Not here: what the records mean to a request (`policy`), YAML (`settings`), HTTP (`admin`).
 
@@ -20,6 +21,7 @@ mod change;
 mod document;
 mod file;
 mod relational;
+mod snapshot;
 mod sqlite;
 mod store;
 mod usage;
@@ -33,6 +35,7 @@ pub use document::{
     PreviousDocument, RaisedDocument, UserDocument, limits, quotas,
 };
 pub use file::{Change as FileChange, ReadError, WatchedFile, check_regular, read_text};
+pub use snapshot::{SnapshotError, SnapshotFile};
 pub use sqlite::SqliteStore;
 pub use store::{Delta, KeyStatus, Listed, Node, Page, Store, StoreError, WriteError, Written};
 pub use usage::{Counts, Usage, UsageFlush, UsageRow};

@@ -50,6 +50,8 @@ mod response_timing;
 mod samples;
 mod scopes;
 mod settings;
+mod stored_keys;
+mod stored_restarts;
 mod stopping;
 mod teams;
 mod tls;

@@ -336,6 +336,29 @@ impl Gateway {
         assert!(status.success(), "{command}: {status}");
     }
 
+    /// Kills the process, if it still runs, and starts it again in the same folder.
+    pub(crate) fn start_again(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.readers.drain(..).for_each(|reader| drop(reader.join()));
+        self.child = self.launch.spawn();
+        let (access, out) = Lines::gather(self.child.stdout.take().unwrap());
+        let (log, err) = Lines::gather(self.child.stderr.take().unwrap());
+        (self.access, self.log, self.readers) = (access, log, vec![out, err]);
+        self.stopped = false;
+        self.await_ready();
+    }
+
+    /// Another command in the gateway's folder.
+    pub(crate) fn command(&self, arguments: &[&str], input: &[u8]) -> Output {
+        self.launch.command(arguments, input)
+    }
+
+    /// A key's text that no log may hold.
+    pub(crate) fn keep_key_secret(&mut self, text: &str) {
+        self.secrets.push(text.to_owned());
+    }
+
     /// Waits until the process has ended by itself.
     pub(crate) fn await_end(&mut self) -> ExitStatus {
         self.stopped = true;

@@ -12,6 +12,7 @@ pub(crate) mod gateway;
 pub(crate) mod lines;
 pub(crate) mod reply;
 pub(crate) mod request;
+pub(crate) mod stored;
 pub(crate) mod upstream;
 pub(crate) mod waiting;
 

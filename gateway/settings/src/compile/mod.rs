@@ -103,6 +103,7 @@ pub(crate) fn compile(
         admin,
         telemetry: listen::telemetry(&model.telemetry, context.directory),
         store,
+        snapshot: context.directory.join(&model.snapshot.file),
         cluster_redis: model.cluster.map(|cluster| cluster.redis),
         upstreams,
         keys: key_form,

@@ -116,8 +116,7 @@ pub(crate) struct AccessLogSettings(#[schemars(length(min = 1))] pub(crate) Stri
 #[serde(deny_unknown_fields)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 pub(crate) struct StoreSettings {
-    /// A SQLite database of this node, made when absent. Relative to this file. Not yet served by
-    /// this version: `run` ends with 69.
+    /// A SQLite database of this node, made when absent. Relative to this file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub(crate) sqlite: Option<String>,
@@ -125,8 +124,7 @@ pub(crate) struct StoreSettings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub(crate) file: Option<String>,
-    /// A PostgreSQL database that several gateways share. Not yet served by this version: `run`
-    /// ends with 69. Keep the password out of this file:
+    /// A PostgreSQL database that several gateways share. Keep the password out of this file:
     /// `"${DATABASE_URL}"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "postgres_schema")]
@@ -136,6 +134,22 @@ pub(crate) struct StoreSettings {
 impl Default for StoreSettings {
     fn default() -> Self {
         StoreSettings { sqlite: Some("colonnade.db".into()), file: None, postgres: None }
+    }
+}
+
+/// What a gateway keeps on its own disk of a store that others share.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SnapshotSettings {
+    /// A file that the gateway writes: every account and key as it last knew them, digests and no keys.
+    /// It starts from it while the store is away. Relative to this file.
+    #[schemars(length(min = 1))]
+    pub(crate) file: String,
+}
+
+impl Default for SnapshotSettings {
+    fn default() -> Self {
+        SnapshotSettings { file: "colonnade.snapshot".into() }
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) use keys::{
 };
 pub(crate) use listen::{
     AccessLogSettings, AdminSettings, ClusterSettings, DrainSettings, ListenerSettings,
-    PermissionSettings, StoreSettings, TelemetrySettings,
+    PermissionSettings, SnapshotSettings, StoreSettings, TelemetrySettings,
 };
 pub(crate) use named::Named;
 pub(crate) use resource::{
@@ -53,6 +53,8 @@ pub(crate) struct GatewaySettings {
     pub(crate) telemetry: TelemetrySettings,
     /// Where accounts, users and keys are kept: exactly one of `sqlite`, `file` and `postgres`.
     pub(crate) store: StoreSettings,
+    /// What the gateway starts from while a shared store is away.
+    pub(crate) snapshot: SnapshotSettings,
     /// What several gateways share; without it each counts limits for itself. Read and checked, not
     /// yet carried out by this version.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,6 +100,7 @@ impl Default for GatewaySettings {
             admin: AdminSettings::default(),
             telemetry: TelemetrySettings::default(),
             store: StoreSettings::default(),
+            snapshot: SnapshotSettings::default(),
             cluster: None,
             upstreams: Named::default(),
             keys: KeysSettings::default(),

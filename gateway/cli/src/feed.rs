@@ -1,0 +1,197 @@
+//! Opens the store, and brings what is new in it to the publisher.
+//!
+//! While the store is away nothing is lost: what is known goes on being served, and the first answer
+//! brings all that has changed since, by revision.
+//!
+//! Not here: what becomes of a change (`publish`), usage (`counting`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use gateway_settings::{Settings, Store as StoreSettings};
+use gateway_store::{Delta, Node, SnapshotFile, Store, StoreError};
+use tokio::sync::{Notify, watch};
+
+use crate::mint;
+use crate::publish::{Publisher, StartError, StoreStart};
+use crate::serve::{SharedPublisher, blocking};
+
+/// Between two looks at a store that does not answer: from the first to the second.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// How often a gateway tells the others that it is there.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// A store, and what this node serves of it.
+#[derive(Clone)]
+pub(crate) struct Feed {
+    pub(crate) store: Arc<dyn Store>,
+    /// This process among the gateways of the store.
+    pub(crate) node: String,
+    served: Arc<watch::Sender<u64>>,
+    news: Arc<Notify>,
+    /// What is served was read from the snapshot, and the store has not answered since.
+    from_snapshot: Arc<AtomicBool>,
+}
+
+/// Opens the store that a configuration names, and reads all of it; or else what was last known of it.
+pub(crate) fn open(
+    settings: &Settings,
+    runtime: &tokio::runtime::Runtime,
+    at_ms: u64,
+) -> Result<(Feed, StoreStart), StartError> {
+    let unreachable = |error: StoreError| StartError::Store(vec![error.to_string()]);
+    let (store, snapshot) = runtime.block_on(connect(settings)).map_err(unreachable)?;
+    let start = match runtime.block_on(store.load()) {
+        Ok(delta) => StoreStart { deltas: vec![delta], snapshot, is_stale: false },
+        Err(error) => known(snapshot, error)?,
+    };
+    let revision = start.deltas.iter().map(|delta| delta.revision).max().unwrap_or(0);
+    let node =
+        mint::id("node_", at_ms).map_err(|error| StartError::Store(vec![error.to_string()]))?;
+    let served = Arc::new(watch::Sender::new(revision));
+    let from_snapshot = Arc::new(AtomicBool::new(start.is_stale));
+    Ok((Feed { store, node, served, news: Arc::new(Notify::new()), from_snapshot }, start))
+}
+
+/// The store alone, for a command that serves nothing.
+pub(crate) fn store(
+    settings: &Settings,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<Arc<dyn Store>, StartError> {
+    let connected = runtime.block_on(connect(settings));
+    connected.map(|(store, _)| store).map_err(|error| StartError::Store(vec![error.to_string()]))
+}
+
+type Connected = (Arc<dyn Store>, Option<SnapshotFile>);
+
+async fn connect(settings: &Settings) -> Result<Connected, StoreError> {
+    match &settings.store {
+        StoreSettings::Sqlite(path) => {
+            let store = gateway_store::SqliteStore::open(path)?;
+            Ok((Arc::new(store), None))
+        }
+        StoreSettings::Postgres(_) => {
+            Err(StoreError::Schema("this version does not serve a PostgreSQL database".into()))
+        }
+        StoreSettings::File(_) => Err(StoreError::Schema("it is a file".into())),
+    }
+}
+
+/// What the snapshot knows of a store that cannot be read. Without one nothing is served: neither
+/// everybody nor nobody would be right.
+fn known(snapshot: Option<SnapshotFile>, error: StoreError) -> Result<StoreStart, StartError> {
+    let away = error.to_string();
+    let Some(snapshot) = snapshot.filter(|_| matches!(error, StoreError::Unreachable(_))) else {
+        return Err(StartError::Store(vec![away]));
+    };
+    match snapshot.read() {
+        Ok(Some(deltas)) => {
+            let snapshot_file = snapshot.path().display().to_string();
+            tracing::error!(
+                error = away,
+                snapshot_file,
+                "the store is away: what was last known is served"
+            );
+            Ok(StoreStart { deltas, snapshot: Some(snapshot), is_stale: true })
+        }
+        Ok(None) => {
+            let none = format!("there is no snapshot {} to start from", snapshot.path().display());
+            Err(StartError::Store(vec![away, none]))
+        }
+        Err(error) => Err(StartError::Store(vec![away, error.to_string()])),
+    }
+}
+
+impl Feed {
+    /// Waits until this node serves a revision of the store.
+    pub(crate) async fn serves(&self, revision: u64) {
+        let mut served = self.served.subscribe();
+        self.news.notify_one();
+        // This holds the sender, so that there is always one.
+        let _ = served.wait_for(|served| *served >= revision).await;
+    }
+
+    /// The revision of the store that is served.
+    pub(crate) fn revision(&self) -> u64 {
+        *self.served.borrow()
+    }
+
+    pub(crate) fn is_from_snapshot(&self) -> bool {
+        self.from_snapshot.load(Ordering::Relaxed)
+    }
+
+    /// Brings what is new, for as long as the process lives.
+    pub(crate) async fn run(self, publisher: SharedPublisher) {
+        let mut pause = RETRY.0;
+        let mut is_away = false;
+        loop {
+            let brought = match self.bring(&publisher).await {
+                Ok(()) => self.wait().await,
+                Err(error) => Err(error),
+            };
+            match brought {
+                Ok(()) => {
+                    if std::mem::take(&mut is_away) {
+                        tracing::info!("the store answers again");
+                    }
+                    pause = RETRY.0;
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut is_away, true) {
+                        tracing::error!(%error, "the store is away: what is known is served on");
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(RETRY.1);
+                }
+            }
+        }
+    }
+
+    async fn bring(&self, publisher: &SharedPublisher) -> Result<(), StoreError> {
+        let since = *self.served.borrow();
+        let mut delta = self.store.changes(since).await?;
+        let mut take: fn(&mut Publisher, Delta) -> _ = Publisher::take_delta;
+        if delta.revision < since {
+            // It was put back to an earlier state, or is another one: nothing that is known holds.
+            tracing::error!(
+                since,
+                now = delta.revision,
+                "the store went back; all of it is read anew"
+            );
+            delta = self.store.load().await?;
+            take = Publisher::take_whole;
+        }
+        let taken = blocking(publisher, move |publisher| take(publisher, delta)).await;
+        self.from_snapshot.store(false, Ordering::Relaxed);
+        if let Some(revision) = taken.flatten() {
+            self.served.send_replace(revision);
+        }
+        Ok(())
+    }
+
+    /// Until something may be new, here or there.
+    async fn wait(&self) -> Result<(), StoreError> {
+        let since = *self.served.borrow();
+        tokio::select! {
+            news = self.store.news(since) => news,
+            () = self.news.notified() => Ok(()),
+        }
+    }
+
+    /// Tells the other gateways what this one serves, at each change and once a second.
+    pub(crate) async fn beat(self, now: impl Fn() -> gateway_policy::UnixMs) {
+        let mut served = self.served.subscribe();
+        loop {
+            let node = Node {
+                id: self.node.clone(),
+                revision: *served.borrow_and_update(),
+                seen_at: now(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            };
+            // A store that is away is told of by `run`.
+            let _ = self.store.heartbeat(&node).await;
+            let _ = tokio::time::timeout(HEARTBEAT, served.changed()).await;
+        }
+    }
+}
