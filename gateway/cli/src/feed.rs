@@ -40,11 +40,12 @@ pub(crate) fn open(
     runtime: &tokio::runtime::Runtime,
     at_ms: u64,
 ) -> Result<(Feed, StoreStart), StartError> {
-    let unreachable = |error: StoreError| StartError::Store(vec![error.to_string()]);
+    let place = place(settings);
+    let unreachable = |error: StoreError| StartError::Store(vec![format!("{place}: {error}")]);
     let (store, snapshot) = runtime.block_on(connect(settings)).map_err(unreachable)?;
     let start = match runtime.block_on(store.load()) {
         Ok(delta) => StoreStart { deltas: vec![delta], snapshot, is_stale: false },
-        Err(error) => known(snapshot, error)?,
+        Err(error) => known(&place, snapshot, error)?,
     };
     let revision = start.deltas.iter().map(|delta| delta.revision).max().unwrap_or(0);
     let node =
@@ -60,7 +61,17 @@ pub(crate) fn store(
     runtime: &tokio::runtime::Runtime,
 ) -> Result<Arc<dyn Store>, StartError> {
     let connected = runtime.block_on(connect(settings));
-    connected.map(|(store, _)| store).map_err(|error| StartError::Store(vec![error.to_string()]))
+    let told = |error| StartError::Store(vec![format!("{}: {error}", place(settings))]);
+    connected.map(|(store, _)| store).map_err(told)
+}
+
+/// What a store is called in an error.
+fn place(settings: &Settings) -> String {
+    match &settings.store {
+        StoreSettings::Sqlite(path) => path.display().to_string(),
+        StoreSettings::Postgres(_) => "the PostgreSQL database".to_owned(),
+        StoreSettings::File(path) => path.display().to_string(),
+    }
 }
 
 type Connected = (Arc<dyn Store>, Option<SnapshotFile>);
@@ -80,8 +91,12 @@ async fn connect(settings: &Settings) -> Result<Connected, StoreError> {
 
 /// What the snapshot knows of a store that cannot be read. Without one nothing is served: neither
 /// everybody nor nobody would be right.
-fn known(snapshot: Option<SnapshotFile>, error: StoreError) -> Result<StoreStart, StartError> {
-    let away = error.to_string();
+fn known(
+    place: &str,
+    snapshot: Option<SnapshotFile>,
+    error: StoreError,
+) -> Result<StoreStart, StartError> {
+    let away = format!("{place}: {error}");
     let Some(snapshot) = snapshot.filter(|_| matches!(error, StoreError::Unreachable(_))) else {
         return Err(StartError::Store(vec![away]));
     };

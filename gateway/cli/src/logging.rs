@@ -9,7 +9,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Never louder than this, whatever `COLONNADE_LOG` says: these modules log what peers sent.
+/// Never louder than this, whatever `COLONNADE_LOG` says: these modules log what peers sent, or what
+/// only their authors ask for.
 const QUIET: &[&str] = &[
     "pingora_core=off",
     "pingora_proxy=off",
@@ -17,6 +18,8 @@ const QUIET: &[&str] = &[
     "h2=off",
     "hyper=warn",
     "rustls=warn",
+    "refinery_core=warn",
+    "tokio_postgres=warn",
 ];
 
 /// Starts the log. `COLONNADE_LOG` is a filter such as `info` or `debug`.

@@ -31,7 +31,8 @@ fn a_canary_is_found_nowhere() {
     let upstream = Upstream::answering(200, CALLS);
     let mut stored = Stored::start(&upstream);
     let canary = stored.create_reader("canary");
-    let regenerated = stored.good("POST", &format!("/keys/{}/regenerate", canary.id), &json!({ "grace": "1h" }));
+    let regenerated =
+        stored.good("POST", &format!("/keys/{}/regenerate", canary.id), &json!({ "grace": "1h" }));
     let second = stored.made(&regenerated);
     for key in [&canary, &second] {
         assert_eq!(stored.status(key), 200);
@@ -70,8 +71,18 @@ fn what_the_command_line_changes_a_running_gateway_serves() {
     let upstream = Upstream::answering(200, CALLS);
     let mut stored = Stored::start(&upstream);
     let create = [
-        "keys", "create", "--account", "acme", "--name", "from the shell", "--scope", "calls:read",
-        "--team", "101", "--format", "json",
+        "keys",
+        "create",
+        "--account",
+        "acme",
+        "--name",
+        "from the shell",
+        "--scope",
+        "calls:read",
+        "--team",
+        "101",
+        "--format",
+        "json",
     ];
     let output = stored.gateway.command(&create, b"");
     assert_eq!(output.code, Some(0), "{}", output.text);

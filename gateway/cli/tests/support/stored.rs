@@ -42,7 +42,7 @@ impl Stored {
             Request::new(self.gateway.admin_address(), method, &format!("/admin/v1{path}"))
                 .header("Authorization", &format!("Bearer {ADMIN_TOKEN}"));
         if !body.is_null() {
-            request = request.header("Content-Type", "application/json").body(&body.to_string());
+            request = request.body(&body.to_string());
         }
         request.send()
     }
