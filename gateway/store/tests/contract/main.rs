@@ -59,4 +59,35 @@ contract! {
         a_token_is_remembered_for_a_day
         only_the_latest_thousand_are_remembered
     }
+    usage {
+        counts_of_all_nodes_are_added
+        the_same_flush_again_adds_nothing
+        windows_hold_what_is_as_young_as_they_are_long
+        usage_is_read_in_the_order_asked_for
+        odd_flushes_are_added_as_well
+        a_large_flush_is_added_and_old_spans_go
+    }
+    audit {
+        each_change_leaves_one_row
+        an_author_without_address_is_kept_so
+        no_row_holds_a_digest
+        rows_are_paged_the_newest_first
+        rows_are_neither_changed_nor_removed
+    }
+    nodes {
+        a_node_is_there_as_it_told_last
+        nodes_that_were_silent_for_a_day_are_forgotten
+    }
+    news {
+        changes_are_what_is_newer
+        a_revision_that_never_was_is_told
+        two_handles_see_each_other_s_news
+        who_waits_is_woken
+    }
+    rivals {
+        of_eleven_creations_at_once_ten_are_made
+        of_one_id_and_one_digest_one_key_is_made
+        a_follower_misses_nothing_while_others_write
+        each_change_has_a_revision_of_its_own
+    }
 }

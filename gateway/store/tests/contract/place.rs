@@ -21,6 +21,17 @@ impl Place {
             }
         }
     }
+
+    /// A statement of somebody with SQL at hand; its error as text.
+    pub(crate) async fn execute(&self, statement: &str) -> Result<(), String> {
+        match self {
+            Place::Sqlite(folder) => {
+                let file = folder.path().join("colonnade.db");
+                let connection = rusqlite::Connection::open(file).unwrap();
+                connection.execute_batch(statement).map_err(|error| error.to_string())
+            }
+        }
+    }
 }
 
 pub(crate) fn on_sqlite<F: Future<Output = ()>>(test: impl FnOnce(Place) -> F) {
