@@ -11,6 +11,7 @@
 //! | `document` | records as JSON |
 //! | `relational` | what the stores do in SQL, once for both |
 //! | `sqlite` | the embedded store: a file of this node |
+//! | `postgres` | the store that several gateways share |
 //! | `file` | a text file that is watched |
 //! | `snapshot` | what was last known of a shared store |
 //!
@@ -20,6 +21,7 @@ mod audit;
 mod change;
 mod document;
 mod file;
+mod postgres;
 mod relational;
 mod snapshot;
 mod sqlite;
@@ -35,6 +37,7 @@ pub use document::{
     PreviousDocument, RaisedDocument, UserDocument, limits, quotas,
 };
 pub use file::{Change as FileChange, ReadError, WatchedFile, check_regular, read_text};
+pub use postgres::PostgresStore;
 pub use snapshot::{SnapshotError, SnapshotFile};
 pub use sqlite::SqliteStore;
 pub use store::{Delta, KeyStatus, Listed, Node, Page, Store, StoreError, WriteError, Written};

@@ -8,8 +8,6 @@
 mod place;
 mod records;
 
-use place::on_sqlite;
-
 /// Tests by theme, each an `async fn(Place)` of the theme's file.
 macro_rules! contract {
     ($($theme:ident { $($name:ident)* })*) => {
@@ -18,7 +16,16 @@ macro_rules! contract {
             $(mod $theme {
                 $(#[test]
                 fn $name() {
-                    crate::on_sqlite(crate::$theme::$name);
+                    crate::place::on_sqlite(crate::$theme::$name);
+                })*
+            })*
+        }
+        mod postgres {
+            $(mod $theme {
+                $(#[test]
+                fn $name() {
+                    let name = concat!(stringify!($theme), "::", stringify!($name));
+                    crate::place::on_postgres(name, crate::$theme::$name);
                 })*
             })*
         }

@@ -1,0 +1,185 @@
+//! The store that several gateways share: PostgreSQL.
+//!
+//! A few connections, each used for one call at a time; one more that listens. Every call has a bound,
+//! [`CALL_MAX`], after which it is given up together with its connection: a server that is stopped, hung
+//! or cut off costs a caller seconds, and nobody waits behind it. Whether a change that was given up
+//! was made is not known; asked for again it is made once, where it says how it may be.
+//!
+//! A change locks the row of the change counter first, so that commits come in the order of the
+//! revisions. It notifies the channel `colonnade` when it commits. Notifications may be lost with their
+//! connection, so the revision is asked for as well, every [`POLL_EVERY`].
+//!
+//! Not here: statements (`relational`). A pooler between that mixes transactions of several clients:
+//! settings and LISTEN belong to a connection.
+//! Sources: PostgreSQL documentation, "Asynchronous Notification" and "Client Connection Defaults".
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use gateway_limits::UnixMs;
+use gateway_policy::AccountRecord;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+use crate::audit::{AuditRow, Author};
+use crate::change::{Change, StoredKey};
+use crate::relational::{self, audit, nodes, read, usage, write};
+use crate::store::{Delta, KeyStatus, Listed, Node, Page, Store, StoreError, WriteError, Written};
+use crate::usage::{Usage, UsageFlush};
+
+mod address;
+mod listen;
+mod pool;
+mod schema;
+mod session;
+
+use address::Address;
+use pool::Pool;
+use session::Kind;
+
+/// The longest that a call takes; of one that reads much, the longest silence within it.
+pub(crate) const CALL_MAX: Duration = Duration::from_secs(5);
+/// How often the revision is asked for.
+const POLL_EVERY: Duration = Duration::from_millis(250);
+/// How long [`Store::news`] waits at most.
+const NEWS_WAIT: Duration = Duration::from_secs(2);
+
+/// Accounts, keys, usage and audit in a PostgreSQL database.
+pub struct PostgresStore {
+    pool: Pool,
+    /// The revision that was heard of last.
+    seen: watch::Sender<u64>,
+    listener: JoinHandle<()>,
+}
+
+impl PostgresStore {
+    /// Connects to `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, and takes the steps of the schema
+    /// that are missing. `sslmode=require` asks for TLS with a certificate that the system's
+    /// authorities, or those of `sslrootcert=FILE`, have signed for this host.
+    ///
+    /// # Errors
+    /// The server does not answer, refuses, or has a database of another form.
+    pub async fn connect(url: &str) -> Result<PostgresStore, StoreError> {
+        let address = Address::parse(url)?;
+        schema::migrate(&address).await?;
+        let pool = Pool::new(address.clone());
+        let mut session = pool.begin(Kind::Read).await?;
+        let revision = relational::revision(&mut session).await;
+        let seen = watch::Sender::new(session.end(revision).await?);
+        let listener = tokio::spawn(listen::listen(address, seen.clone()));
+        Ok(PostgresStore { pool, seen, listener })
+    }
+
+    async fn look(&self) -> Result<(), StoreError> {
+        let mut session = self.pool.begin(Kind::Read).await?;
+        let revision = relational::revision(&mut session).await;
+        listen::tell(&self.seen, session.end(revision).await?);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PostgresStore").field(self.pool.address()).finish()
+    }
+}
+
+impl Drop for PostgresStore {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
+
+/// Begins a transaction, calls, and ends it.
+macro_rules! call {
+    ($store:ident, $kind:expr, |$sql:ident| $call:expr) => {{
+        let mut session = $store.pool.begin($kind).await?;
+        let $sql = &mut session;
+        let result = $call.await;
+        session.end(result).await
+    }};
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    fn kind(&self) -> &'static str {
+        "postgres"
+    }
+
+    async fn load(&self) -> Result<Delta, StoreError> {
+        call!(self, Kind::LongRead, |sql| read::load(sql))
+    }
+
+    async fn changes(&self, since: u64) -> Result<Delta, StoreError> {
+        call!(self, Kind::LongRead, |sql| read::changes(sql, since))
+    }
+
+    async fn news(&self, since: u64) -> Result<(), StoreError> {
+        let end = Instant::now() + NEWS_WAIT;
+        let mut seen = self.seen.subscribe();
+        while *seen.borrow_and_update() == since && Instant::now() < end {
+            tokio::select! {
+                _ = seen.changed() => {}
+                () = sleep(POLL_EVERY) => self.look().await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(
+        &self,
+        change: Change,
+        author: &Author,
+        now: UnixMs,
+    ) -> Result<Written, WriteError> {
+        call!(self, Kind::Write, |sql| write::write(sql, change, author, now))
+    }
+
+    async fn account(&self, id: &str) -> Result<Option<AccountRecord>, StoreError> {
+        call!(self, Kind::Read, |sql| read::account(sql, id))
+    }
+
+    async fn accounts(&self, page: Page) -> Result<Listed<AccountRecord>, StoreError> {
+        call!(self, Kind::Read, |sql| read::accounts(sql, &page))
+    }
+
+    async fn key(&self, id: &str) -> Result<Option<StoredKey>, StoreError> {
+        call!(self, Kind::Read, |sql| read::key(sql, id))
+    }
+
+    async fn keys(
+        &self,
+        account: &str,
+        status: KeyStatus,
+        now: UnixMs,
+        page: Page,
+    ) -> Result<Listed<StoredKey>, StoreError> {
+        call!(self, Kind::Read, |sql| read::keys(sql, account, status, now, &page))
+    }
+
+    async fn audit(
+        &self,
+        account: Option<&str>,
+        page: Page,
+    ) -> Result<Listed<AuditRow>, StoreError> {
+        call!(self, Kind::Read, |sql| audit::page(sql, account, &page))
+    }
+
+    async fn add_usage(&self, flush: &UsageFlush) -> Result<(), StoreError> {
+        call!(self, Kind::Write, |sql| usage::add(sql, flush))
+    }
+
+    async fn usage(&self, keys: &[String], now: UnixMs) -> Result<Vec<Usage>, StoreError> {
+        call!(self, Kind::Read, |sql| usage::read(sql, keys, now))
+    }
+
+    async fn heartbeat(&self, node: &Node) -> Result<(), StoreError> {
+        call!(self, Kind::Write, |sql| nodes::put(sql, node))
+    }
+
+    async fn nodes(&self, since: UnixMs) -> Result<Vec<Node>, StoreError> {
+        call!(self, Kind::Read, |sql| nodes::since(sql, since))
+    }
+}
