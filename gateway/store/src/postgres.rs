@@ -21,11 +21,10 @@ use gateway_limits::UnixMs;
 use gateway_policy::AccountRecord;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
 
 use crate::audit::{AuditRow, Author};
 use crate::change::{Change, StoredKey};
-use crate::relational::{self, audit, nodes, read, usage, write};
+use crate::relational::{self, audit, nodes, read, tell, tell_newer, usage, write};
 use crate::store::{Delta, KeyStatus, Listed, Node, Page, Store, StoreError, WriteError, Written};
 use crate::usage::{Usage, UsageFlush};
 
@@ -43,8 +42,6 @@ use session::Kind;
 pub(crate) const CALL_MAX: Duration = Duration::from_secs(5);
 /// How often the revision is asked for.
 const POLL_EVERY: Duration = Duration::from_millis(250);
-/// How long [`Store::news`] waits at most.
-const NEWS_WAIT: Duration = Duration::from_secs(2);
 
 /// Accounts, keys, usage and audit in a PostgreSQL database.
 pub struct PostgresStore {
@@ -75,7 +72,7 @@ impl PostgresStore {
     async fn look(&self) -> Result<(), StoreError> {
         let mut session = self.pool.begin(Kind::Read).await?;
         let revision = relational::revision(&mut session).await;
-        listen::tell(&self.seen, session.end(revision).await?);
+        tell(&self.seen, session.end(revision).await?);
         Ok(())
     }
 }
@@ -117,15 +114,7 @@ impl Store for PostgresStore {
     }
 
     async fn news(&self, since: u64) -> Result<(), StoreError> {
-        let end = Instant::now() + NEWS_WAIT;
-        let mut seen = self.seen.subscribe();
-        while *seen.borrow_and_update() == since && Instant::now() < end {
-            tokio::select! {
-                _ = seen.changed() => {}
-                () = sleep(POLL_EVERY) => self.look().await?,
-            }
-        }
-        Ok(())
+        relational::news(&self.seen, since, POLL_EVERY, || self.look()).await
     }
 
     async fn write(
@@ -134,7 +123,11 @@ impl Store for PostgresStore {
         author: &Author,
         now: UnixMs,
     ) -> Result<Written, WriteError> {
-        call!(self, Kind::Write, |sql| write::write(sql, change, author, now))
+        let mut session = self.pool.begin(Kind::Write).await?;
+        let written = write::write(&mut session, change, author, now).await;
+        let written = session.end(written).await?;
+        tell_newer(&self.seen, written.revision);
+        Ok(written)
     }
 
     async fn account(&self, id: &str) -> Result<Option<AccountRecord>, StoreError> {

@@ -15,8 +15,11 @@
 //! Not here: connections, transactions, threads (`sqlite`, `postgres`); what is allowed (`change`).
 
 use std::future::Future;
+use std::time::Duration;
 
 use gateway_limits::UnixMs;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 
 use crate::store::StoreError;
 use crate::usage::UsageRow;
@@ -124,6 +127,48 @@ pub(crate) async fn revision<S: Sql>(sql: &mut S) -> Result<u64, StoreError> {
     revision.ok_or_else(|| StoreError::Corrupt("table `meta` is empty".to_owned()))
 }
 
+/// How long [`news`] waits at most.
+const NEWS_WAIT: Duration = Duration::from_secs(2);
+
+/// Waits for a revision other than `since`, looking every so often. `look` tells `seen`.
+///
+/// What was seen may be older than `since`, by a look that was overtaken by a change: only a look of
+/// this call's own tells that the store was set back.
+pub(crate) async fn news<F: Future<Output = Result<(), StoreError>> + Send>(
+    seen: &watch::Sender<u64>,
+    since: u64,
+    every: Duration,
+    look: impl Fn() -> F + Send + Sync,
+) -> Result<(), StoreError> {
+    let end = Instant::now() + NEWS_WAIT;
+    let mut seen = seen.subscribe();
+    let mut has_looked = false;
+    while Instant::now() < end {
+        let revision = *seen.borrow_and_update();
+        if revision > since || (has_looked && revision < since) {
+            break;
+        }
+        tokio::select! {
+            _ = seen.changed() => {}
+            () = sleep(every) => {
+                look().await?;
+                has_looked = true;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Wakes those who wait, if what the store says is not what they know.
+pub(crate) fn tell(seen: &watch::Sender<u64>, revision: u64) {
+    seen.send_if_modified(|seen| std::mem::replace(seen, revision) != revision);
+}
+
+/// The same for a revision that was made here: others may have made later ones meanwhile.
+pub(crate) fn tell_newer(seen: &watch::Sender<u64>, revision: u64) {
+    seen.send_if_modified(|seen| std::mem::replace(seen, revision.max(*seen)) < revision);
+}
+
 /// What a column that is never empty holds.
 fn filled<T>(value: Option<T>, at: usize) -> Result<T, StoreError> {
     value.ok_or_else(|| StoreError::Corrupt(format!("column {} of a row is empty", at + 1)))
@@ -177,5 +222,54 @@ impl<'a> From<&'a String> for Value<'a> {
 impl<'a> From<&'a Option<String>> for Value<'a> {
     fn from(text: &'a Option<String>) -> Self {
         Value::Text(text.as_deref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(1);
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    }
+
+    /// A look that began before a change and told after it: who knows of the change must not be sent
+    /// to the store again and again.
+    #[test]
+    fn an_old_sight_is_looked_at_again_before_it_is_news() {
+        let (seen, looks) = (watch::Sender::new(1), AtomicU64::new(0));
+        let look = || async {
+            tell(&seen, 2 + looks.fetch_add(1, Ordering::Relaxed));
+            Ok(())
+        };
+        runtime().block_on(news(&seen, 2, SOON, look)).unwrap();
+        assert_eq!((looks.into_inner(), *seen.borrow()), (2, 3), "2 was no news");
+    }
+
+    #[test]
+    fn a_store_that_was_set_back_is_news_and_a_failed_look_is_told() {
+        let seen = watch::Sender::new(9);
+        let back = || async {
+            tell(&seen, 3);
+            Ok(())
+        };
+        runtime().block_on(news(&seen, 9, SOON, back)).unwrap();
+        assert_eq!(*seen.borrow(), 3);
+        let away = || async { Err(StoreError::Unreachable("away".to_owned())) };
+        assert!(runtime().block_on(news(&seen, 3, SOON, away)).is_err());
+    }
+
+    #[test]
+    fn one_s_own_change_never_hides_a_later_one() {
+        let seen = watch::Sender::new(5);
+        for (told, after) in [(4, 5), (5, 5), (6, 6)] {
+            tell_newer(&seen, told);
+            assert_eq!(*seen.borrow(), after);
+        }
     }
 }

@@ -19,11 +19,10 @@ use gateway_limits::UnixMs;
 use gateway_policy::AccountRecord;
 use rusqlite::Connection;
 use tokio::sync::{Mutex, watch};
-use tokio::time::{Instant, sleep};
 
 use crate::audit::{AuditRow, Author};
 use crate::change::{Change, StoredKey};
-use crate::relational::{self, audit, nodes, read, usage, write};
+use crate::relational::{self, audit, nodes, read, tell, tell_newer, usage, write};
 use crate::store::{Delta, KeyStatus, Listed, Node, Page, Store, StoreError, WriteError, Written};
 use crate::usage::{Usage, UsageFlush};
 
@@ -35,8 +34,6 @@ use lane::{Lane, at_once};
 
 /// How often the file is asked whether somebody else has written.
 const POLL_EVERY: Duration = Duration::from_millis(50);
-/// How long [`Store::news`] waits at most.
-const NEWS_WAIT: Duration = Duration::from_secs(2);
 /// Reads at the same time. A long one, such as of all records, leaves room for others.
 const READERS: usize = 4;
 
@@ -104,7 +101,7 @@ impl SqliteStore {
         let (version, revision) =
             self.watcher.run(move |connection| look(connection, before)).await?;
         if let Some(revision) = revision {
-            self.seen.send_if_modified(|seen| std::mem::replace(seen, revision) != revision);
+            tell(&self.seen, revision);
         }
         *known = Some(version);
         Ok(())
@@ -156,15 +153,7 @@ impl Store for SqliteStore {
     }
 
     async fn news(&self, since: u64) -> Result<(), StoreError> {
-        let end = Instant::now() + NEWS_WAIT;
-        let mut seen = self.seen.subscribe();
-        while *seen.borrow_and_update() == since && Instant::now() < end {
-            tokio::select! {
-                _ = seen.changed() => {}
-                () = sleep(POLL_EVERY) => self.look().await?,
-            }
-        }
-        Ok(())
+        relational::news(&self.seen, since, POLL_EVERY, || self.look()).await
     }
 
     async fn write(
@@ -176,12 +165,7 @@ impl Store for SqliteStore {
         let author = author.clone();
         let work = move |sql: &mut Connection| at_once(write::write(sql, change, &author, now));
         let written = self.change(work).await?;
-        let newer = |seen: &mut u64| {
-            let is_newer = *seen < written.revision;
-            *seen = written.revision.max(*seen);
-            is_newer
-        };
-        self.seen.send_if_modified(newer);
+        tell_newer(&self.seen, written.revision);
         Ok(written)
     }
 

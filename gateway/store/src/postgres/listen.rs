@@ -14,6 +14,7 @@ use tokio_postgres::AsyncMessage;
 use super::CALL_MAX;
 use super::address::{Address, Driver};
 use super::session::{fault, silent};
+use crate::relational::tell;
 use crate::store::StoreError;
 
 pub(super) const CHANNEL: &str = "colonnade";
@@ -41,11 +42,6 @@ pub(super) async fn listen(address: Address, seen: watch::Sender<u64>) {
         sleep(wait).await;
         wait = (wait * 2).min(WAIT_MAX);
     }
-}
-
-/// Wakes those who wait, if it is not what they know.
-pub(super) fn tell(seen: &watch::Sender<u64>, revision: u64) {
-    seen.send_if_modified(|seen| std::mem::replace(seen, revision) != revision);
 }
 
 struct Listening {

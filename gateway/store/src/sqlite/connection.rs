@@ -241,3 +241,30 @@ impl Row for rusqlite::Row<'_> {
         self.get(at).map_err(fault)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// A commit is on disk when it returns; a crashed process cannot show that it is not.
+    #[test]
+    fn each_connection_is_set_to_lose_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = prepare(&folder.path().join("colonnade.db")).unwrap();
+        for connection in [open(&path).unwrap(), open(&path).unwrap()] {
+            for (pragma, expected) in [
+                ("synchronous", "2"),
+                ("foreign_keys", "1"),
+                ("journal_mode", "wal"),
+                ("trusted_schema", "0"),
+                ("busy_timeout", "5000"),
+            ] {
+                let text = format!("select cast({pragma} as text) from pragma_{pragma}");
+                let text = text.replace("cast(busy_timeout", "cast(timeout");
+                let value: String = connection.query_row(&text, [], |row| row.get(0)).unwrap();
+                assert_eq!(value, expected, "{pragma}");
+            }
+        }
+    }
+}

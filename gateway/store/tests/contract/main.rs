@@ -5,6 +5,7 @@
 //! each of its tests says so.
 #![allow(clippy::unwrap_used)]
 
+mod outages;
 mod place;
 mod records;
 
@@ -30,6 +31,26 @@ macro_rules! contract {
             })*
         }
     };
+}
+
+/// Tests of a store behind a network.
+mod outages_of_postgres {
+    macro_rules! outages {
+        ($($name:ident)*) => {
+            $(#[test]
+            fn $name() {
+                let name = concat!("outages::", stringify!($name));
+                crate::place::on_postgres(name, crate::outages::$name);
+            })*
+        };
+    }
+
+    outages! {
+        a_silent_server_costs_a_caller_seconds_and_nothing_is_missed
+        a_server_that_went_away_and_came_back_is_found_again
+        a_creation_that_was_given_up_is_made_once
+        a_call_that_nobody_waits_for_any_more_leaves_no_trace
+    }
 }
 
 contract! {
@@ -96,5 +117,13 @@ contract! {
         of_one_id_and_one_digest_one_key_is_made
         a_follower_misses_nothing_while_others_write
         each_change_has_a_revision_of_its_own
+    }
+    starts {
+        many_may_open_a_new_database_at_once
+        a_newer_schema_is_told_and_left_alone
+        what_cannot_be_read_is_told_with_its_row
+    }
+    crashes {
+        no_acknowledged_change_is_lost_when_its_process_is_killed
     }
 }
