@@ -82,8 +82,10 @@ async fn connect(settings: &Settings) -> Result<Connected, StoreError> {
             let store = gateway_store::SqliteStore::open(path)?;
             Ok((Arc::new(store), None))
         }
-        StoreSettings::Postgres(_) => {
-            Err(StoreError::Schema("this version does not serve a PostgreSQL database".into()))
+        StoreSettings::Postgres(url) => {
+            let store = gateway_store::PostgresStore::new(url.reveal())?;
+            let snapshot = SnapshotFile::new(&settings.snapshot, store.origin());
+            Ok((Arc::new(store), Some(snapshot)))
         }
         StoreSettings::File(_) => Err(StoreError::Schema("it is a file".into())),
     }

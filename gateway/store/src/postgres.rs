@@ -52,21 +52,33 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects to `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, and takes the steps of the schema
-    /// that are missing. `sslmode=require` asks for TLS with a certificate that the system's
-    /// authorities, or those of `sslrootcert=FILE`, have signed for this host.
+    /// The database at `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, which need not answer yet: the first
+    /// call that it answers takes the steps of the schema that are missing. `sslmode=require` asks for
+    /// TLS with a certificate that the system's authorities, or those of `sslrootcert=FILE`, have
+    /// signed for this host. Within a Tokio runtime.
+    ///
+    /// # Errors
+    /// The URL is none, or its certificates cannot be read.
+    pub fn new(url: &str) -> Result<PostgresStore, StoreError> {
+        let address = Address::parse(url)?;
+        let seen = watch::Sender::new(0);
+        let listener = tokio::spawn(listen::listen(address.clone(), seen.clone()));
+        Ok(PostgresStore { pool: Pool::new(address), seen, listener })
+    }
+
+    /// As [`new`](PostgresStore::new), of a database that answers.
     ///
     /// # Errors
     /// The server does not answer, refuses, or has a database of another form.
     pub async fn connect(url: &str) -> Result<PostgresStore, StoreError> {
-        let address = Address::parse(url)?;
-        schema::migrate(&address).await?;
-        let pool = Pool::new(address.clone());
-        let mut session = pool.begin(Kind::Read).await?;
-        let revision = relational::revision(&mut session).await;
-        let seen = watch::Sender::new(session.end(revision).await?);
-        let listener = tokio::spawn(listen::listen(address, seen.clone()));
-        Ok(PostgresStore { pool, seen, listener })
+        let store = PostgresStore::new(url)?;
+        store.look().await?;
+        Ok(store)
+    }
+
+    /// Server and database, without user and password.
+    pub fn origin(&self) -> String {
+        self.pool.address().to_string()
     }
 
     async fn look(&self) -> Result<(), StoreError> {

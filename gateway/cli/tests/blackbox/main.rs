@@ -18,6 +18,7 @@ mod data_scopes;
 mod desync;
 mod docs;
 mod failures;
+mod fleets;
 mod forwarding;
 mod h2c;
 mod hostile_heads;

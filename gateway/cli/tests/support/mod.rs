@@ -10,6 +10,7 @@ pub(crate) mod config;
 pub(crate) mod directory;
 pub(crate) mod gateway;
 pub(crate) mod lines;
+pub(crate) mod postgres;
 pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod stored;

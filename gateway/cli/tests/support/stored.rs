@@ -26,14 +26,23 @@ impl Stored {
 
     /// On the SQLite database, with the other sections of a configuration.
     pub(crate) fn with(config: &Config) -> Stored {
-        let config = config.clone().section("store", "{ sqlite: colonnade.db }");
-        let gateway = Launch::files(&config.text(), "").start();
-        let stored = Stored { gateway };
+        let stored = Stored::empty(&config.clone().section("store", "{ sqlite: colonnade.db }"));
+        stored.fill();
+        stored
+    }
+
+    /// On whatever store the configuration names, as it is.
+    pub(crate) fn empty(config: &Config) -> Stored {
+        Stored { gateway: Launch::files(&config.text(), "").start() }
+    }
+
+    /// Makes the account `acme` and its user.
+    pub(crate) fn fill(&self) {
+        let stored = self;
         let acme = json!({ "id": "acme", "name": "Acme Heating", "plan": "enterprise", "teams": ["101", "102"] });
         stored.good("POST", "/accounts", &acme);
         let ann = json!({ "email": "ann@acme.test", "active": true });
         stored.good("PUT", "/accounts/acme/users/u_ann", &ann);
-        stored
     }
 
     /// One request to the admin API; null is no body.
