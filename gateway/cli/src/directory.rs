@@ -9,7 +9,7 @@ use crate::args::directory::{
     AccountsArgs, AccountsCommand, DirectoryArgs, KeysArgs, KeysCommand, NewKeyArgs, UsersArgs,
     UsersCommand,
 };
-use crate::{exit, terminal};
+use crate::{exit, import, terminal};
 
 /// Most pages of a list that are asked for.
 const PAGES_MAX: usize = 10_000;
@@ -91,6 +91,9 @@ pub(crate) fn accounts(args: &AccountsArgs) -> u8 {
             put(&mut body, "teams", (!teams.is_empty()).then(|| json!(teams)));
             put(&mut body, "live_max", live_max.map(|max| json!(max)));
             Ask::of(Method::POST, "/accounts".to_owned(), Some(body), Show::Record)
+        }
+        AccountsCommand::Import { file, from } => {
+            return import::run(&args.directory, file.as_deref(), from.as_deref());
         }
         AccountsCommand::List => Ask::get(
             "/accounts".to_owned(),

@@ -1,5 +1,7 @@
 //! Arguments of `keys`, `accounts` and `users`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 use super::{ConfigArg, Format};
@@ -127,6 +129,16 @@ pub(crate) enum AccountsCommand {
     List,
     /// Show one account.
     Show { id: String },
+    /// Bring all accounts, users and keys of a directory file, or of another store, into this one.
+    /// What is there already is left as it is. Not with --admin.
+    Import {
+        /// A directory file.
+        #[arg(value_name = "FILE", required_unless_present = "from", conflicts_with = "from")]
+        file: Option<PathBuf>,
+        /// A configuration, whose store is read.
+        #[arg(long, value_name = "CONFIG")]
+        from: Option<PathBuf>,
+    },
     /// Change an account's name, plan, teams or number of keys.
     Alter {
         id: String,

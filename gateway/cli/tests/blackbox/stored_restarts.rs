@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::samples::CALLS;
+use crate::support::gateway::Launch;
 use crate::support::stored::{Made, Stored};
-use crate::support::{Config, Upstream, waiting};
+use crate::support::{Config, Directory, Key, Upstream, waiting};
 
 /// SIGKILL at any moment loses no acknowledged change and brings no revoked key back.
 #[test]
@@ -109,6 +110,43 @@ fn what_the_command_line_changes_a_running_gateway_serves() {
         let output = stored.gateway.command(&arguments, b"");
         assert_eq!(output.code, Some(code), "{arguments:?}: {}", output.text);
     }
+}
+
+/// From a file to a store, and to another one: every key works on, and what was revoked stays so.
+#[test]
+fn a_directory_moves_from_a_file_to_a_store_and_on() {
+    let upstream = Upstream::answering(200, CALLS);
+    let config = Config::with_upstream(&upstream);
+    let keys = [
+        Key::new("live", &["calls:read"]).with("teams", json!([101])),
+        Key::new("dead", &["calls:read"]).with("revoked_at", "2026-01-01T00:00:00Z"),
+    ];
+    let directory = Directory::of(keys.clone());
+    let launch = Launch::files(
+        &config.clone().section("store", "{ sqlite: one.db }").text(),
+        &directory.text(),
+    );
+    launch.write("other.yaml", &config.clone().section("store", "{ sqlite: two.db }").text());
+    for (arguments, said) in [
+        (
+            vec!["accounts", "import", "directory.yaml"],
+            "1 accounts, 1 users and 2 keys are new here",
+        ),
+        (vec!["accounts", "import", "directory.yaml"], "0 accounts"),
+        (
+            vec!["accounts", "--config", "other.yaml", "import", "--from", "gateway.yaml"],
+            "1 accounts, 1 users and 2 keys are new here",
+        ),
+    ] {
+        let output = launch.command(&arguments, b"");
+        assert_eq!(output.code, Some(0), "{arguments:?}: {}", output.text);
+        assert!(output.said.contains(said), "{arguments:?}: {}", output.text);
+    }
+    launch.write("gateway.yaml", &config.section("store", "{ sqlite: two.db }").text());
+    let gateway = launch.start();
+    let [live, dead] = keys;
+    assert_eq!(gateway.get("/api/calls").bearer(&live).send().status, 200);
+    assert_eq!(gateway.get("/api/calls").bearer(&dead).send().status, 401);
 }
 
 /// X12: a record that no longer fits the configuration is left out and told; the others serve.
