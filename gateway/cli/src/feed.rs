@@ -7,8 +7,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use gateway_policy::UnixMs;
 use gateway_settings::{Settings, Store as StoreSettings};
 use gateway_store::{Delta, Node, SnapshotFile, Store, StoreError};
 use tokio::sync::{Notify, watch};
@@ -32,6 +33,8 @@ pub(crate) struct Feed {
     news: Arc<Notify>,
     /// What is served was read from the snapshot, and the store has not answered since.
     from_snapshot: Arc<AtomicBool>,
+    /// This gateway goes, and no longer says that it is there.
+    leaves: Arc<AtomicBool>,
 }
 
 /// Opens the store that a configuration names, and reads all of it; or else what was last known of it.
@@ -52,7 +55,17 @@ pub(crate) fn open(
         mint::id("node_", at_ms).map_err(|error| StartError::Store(vec![error.to_string()]))?;
     let served = Arc::new(watch::Sender::new(revision));
     let from_snapshot = Arc::new(AtomicBool::new(start.is_stale));
-    Ok((Feed { store, node, served, news: Arc::new(Notify::new()), from_snapshot }, start))
+    Ok((
+        Feed {
+            store,
+            node,
+            served,
+            news: Arc::new(Notify::new()),
+            from_snapshot,
+            leaves: Arc::default(),
+        },
+        start,
+    ))
 }
 
 /// The store alone, for a command that serves nothing.
@@ -141,7 +154,7 @@ impl Feed {
     /// Brings what is new, for as long as the process lives.
     pub(crate) async fn run(self, publisher: SharedPublisher) {
         let mut pause = RETRY.0;
-        let mut is_away = false;
+        let mut away_since: Option<Instant> = None;
         loop {
             let brought = match self.bring(&publisher).await {
                 Ok(()) => self.wait().await,
@@ -149,15 +162,18 @@ impl Feed {
             };
             match brought {
                 Ok(()) => {
-                    if std::mem::take(&mut is_away) {
+                    if away_since.take().is_some() {
                         tracing::info!("the store answers again");
                     }
                     pause = RETRY.0;
                 }
                 Err(error) => {
-                    if !std::mem::replace(&mut is_away, true) {
+                    if away_since.is_none() {
                         tracing::error!(%error, "the store is away: what is known is served on");
                     }
+                    let since = away_since.get_or_insert_with(Instant::now);
+                    let seconds = since.elapsed().as_secs();
+                    blocking(&publisher, move |publisher| publisher.store_lags(seconds)).await;
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(RETRY.1);
                 }
@@ -196,10 +212,19 @@ impl Feed {
         }
     }
 
+    /// Tells the other gateways that this one is gone, so that nobody waits for it.
+    pub(crate) async fn leave(&self) {
+        self.leaves.store(true, Ordering::Relaxed);
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let revision = self.revision();
+        let node = Node { id: self.node.clone(), revision, seen_at: UnixMs(0), version };
+        let _ = self.store.heartbeat(&node).await;
+    }
+
     /// Tells the other gateways what this one serves, at each change and once a second.
-    pub(crate) async fn beat(self, now: impl Fn() -> gateway_policy::UnixMs) {
+    pub(crate) async fn beat(self, now: impl Fn() -> UnixMs) {
         let mut served = self.served.subscribe();
-        loop {
+        while !self.leaves.load(Ordering::Relaxed) {
             let node = Node {
                 id: self.node.clone(),
                 revision: *served.borrow_and_update(),

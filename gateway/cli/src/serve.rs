@@ -70,8 +70,8 @@ pub(crate) struct Server {
     signals: Signals,
     delay: Duration,
     grace: Duration,
-    /// Usage on its way to the store, where there is one.
-    counting: Option<Arc<Counting>>,
+    /// The store, and usage on its way there.
+    store: Option<(Feed, Arc<Counting>)>,
     clock: Arc<Clock>,
 }
 
@@ -133,16 +133,15 @@ impl Server {
         let parts = admin_parts(&gateway, &publisher, reloads.clone(), admin_token, store.clone());
         control.spawn(serve_control(admin, admin_router(parts)));
         let publisher = Arc::new(std::sync::Mutex::new(publisher));
-        let counting = store.map(|(feed, counting)| {
+        if let Some((feed, counting)) = &store {
             let now = || {
                 let clock = Arc::clone(&clock);
                 move || clock.wall()
             };
             control.spawn(feed.clone().run(Arc::clone(&publisher)));
-            control.spawn(feed.beat(now()));
-            control.spawn(Arc::clone(&counting).run(now()));
-            counting
-        });
+            control.spawn(feed.clone().beat(now()));
+            control.spawn(Arc::clone(counting).run(now()));
+        }
         control.spawn(publish_loop(publisher, requests));
         let server = Server {
             control,
@@ -154,7 +153,7 @@ impl Server {
             signals,
             delay: Duration::from_millis(settings.drain.delay_ms),
             grace: Duration::from_millis(settings.drain.grace_ms),
-            counting,
+            store,
             clock,
         };
         server.announce();
@@ -178,7 +177,7 @@ impl Server {
     /// Serves until a signal says stop, then drains. The exit code.
     pub(crate) fn until_stopped(self) -> u8 {
         let Server { control, data, gateway, stop, reloads, mut signals, delay, grace, .. } = self;
-        let (counting, clock) = (self.counting, self.clock);
+        let (store, clock) = (self.store, self.clock);
         let outcome = control.block_on(async {
             loop {
                 match signals.next().await {
@@ -195,8 +194,11 @@ impl Server {
                 () = second_stop(&mut signals) => exit::FAILED,
             }
         });
-        if let Some(counting) = counting {
-            let last = counting.flush(clock.wall());
+        if let Some((feed, counting)) = store {
+            let last = async {
+                feed.leave().await;
+                counting.flush(clock.wall()).await
+            };
             let flushed = control.block_on(async { tokio::time::timeout(LAST_FLUSH, last).await });
             if !matches!(flushed, Ok(Ok(()))) {
                 tracing::error!("usage that was not flushed is lost: the store does not answer");

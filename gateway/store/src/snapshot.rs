@@ -219,6 +219,11 @@ impl SnapshotFile {
         self.file.is_none() || self.appended_bytes > self.whole_bytes.max(APPENDED_BYTES_MIN)
     }
 
+    /// Nothing can be appended until the whole is written anew.
+    pub fn forget(&mut self) {
+        self.file = None;
+    }
+
     /// Takes the file away: it is better to have none than one that may be believed wrongly.
     ///
     /// # Errors

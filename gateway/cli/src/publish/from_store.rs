@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gateway_admin::ReloadOutcome;
 use gateway_policy::{KeyIndex, Meters, RecordFault, Rules};
-use gateway_store::{Delta, SnapshotFile};
+use gateway_store::{Delta, SnapshotError, SnapshotFile};
 
 use super::{Publisher, Source, Text};
 use crate::holdings::Holdings;
@@ -43,28 +43,32 @@ impl StoreSource {
         (Source::Store(Box::new(source)), keys, faults)
     }
 
-    /// Puts a delta on disk before it is served. When that fails the file is taken away: a start from
-    /// it could bring back what was revoked.
+    /// Puts a delta on disk before it is served.
     fn save(&mut self, delta: &Delta) {
-        let Some(snapshot) = &mut self.snapshot else { return };
-        if snapshot.is_due() {
+        let Some(snapshot) = self.snapshot.as_mut().filter(|snapshot| !snapshot.is_due()) else {
             return;
-        }
+        };
         if let Err(error) = snapshot.append(delta) {
-            tracing::error!(%error, "the snapshot cannot be kept; a start without the store is not possible");
-            if let Err(error) = snapshot.remove() {
-                tracing::error!(%error, "the snapshot is out of date and cannot be taken away");
-            }
+            give_up(snapshot, &error);
         }
     }
 
+    /// Writes all that is known, if nothing can be appended or too much was.
     fn save_whole(&mut self) {
         let Some(snapshot) = self.snapshot.as_mut().filter(|snapshot| snapshot.is_due()) else {
             return;
         };
         if let Err(error) = snapshot.write(self.holdings.revision(), self.holdings.records()) {
-            tracing::error!(%error, "the snapshot cannot be written; a start without the store is not possible");
+            give_up(snapshot, &error);
         }
+    }
+}
+
+/// Takes a file away that could not be kept up: a start from it could bring back what was revoked.
+fn give_up(snapshot: &mut SnapshotFile, error: &SnapshotError) {
+    tracing::error!(%error, "the snapshot cannot be kept; a start without the store is not possible");
+    if let Err(error) = snapshot.remove() {
+        tracing::error!(%error, "the snapshot is out of date and cannot be taken away");
     }
 }
 
@@ -72,6 +76,7 @@ impl Publisher {
     /// Takes what the store has that is new, and serves it. Returns the revision that is served.
     pub(crate) fn take_delta(&mut self, delta: Delta) -> Option<u64> {
         let (rules, meters) = (Arc::clone(&self.rules), Arc::clone(&self.meters));
+        self.store_lags(0);
         let source = self.store_source()?;
         if delta.accounts.is_empty() && delta.revision <= source.holdings.revision() {
             source.save_whole();
@@ -99,16 +104,20 @@ impl Publisher {
         source.holdings.fill(delta);
         let keys = source.holdings.compile(&rules, &meters);
         if let Some(snapshot) = &mut source.snapshot {
-            let written = snapshot.write(source.holdings.revision(), source.holdings.records());
-            if let Err(error) = written {
-                tracing::error!(%error, "the snapshot cannot be written");
-            }
+            // Whatever it has holds no more, also if it cannot be written anew.
+            snapshot.forget();
         }
+        source.save_whole();
         let live: HashSet<String> = source.holdings.key_ids().map(str::to_owned).collect();
         let (left_out, revision) = (told(source.holdings.faults()), source.holdings.revision());
         self.publish(keys, &live);
         self.show_left_out(left_out);
         Some(revision)
+    }
+
+    /// The store has not answered for so long.
+    pub(crate) fn store_lags(&mut self, seconds: u64) {
+        self.metrics.store_lag.set(seconds as i64);
     }
 
     /// Publishes all keys under a configuration that has changed, or says why not.
