@@ -18,8 +18,8 @@ use crate::keys::given;
 use crate::problem::{BodyFault, Problem};
 use crate::read::part;
 use crate::scalar::{Email, Id, Name, Span, Team, is_id};
-use crate::schema::{near, repeated};
-use crate::secrecy::key_faults;
+use crate::schema::near;
+use crate::secrecy::{key_faults, repeated};
 use crate::write::Applied;
 
 /// An account.
@@ -152,7 +152,9 @@ pub(crate) async fn show(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AlterAccountBody {
+    #[schema(value_type = Name, required = false)]
     name: Option<Name>,
+    #[schema(value_type = String, required = false)]
     plan: Option<String>,
     /// Null: not divided any more. Keys of a team that is gone are no longer served.
     #[serde(default, deserialize_with = "given")]

@@ -25,8 +25,8 @@ use crate::input::{At, Params, Unread, bad_parameter};
 use crate::ordered::Ordered;
 use crate::problem::{BodyFault, Problem};
 use crate::scalar::Span;
-use crate::schema::{below, near, repeated};
-use crate::secrecy::key_faults;
+use crate::schema::{below, near};
+use crate::secrecy::{key_faults, repeated};
 
 /// Most names of one account.
 const NAMES_MAX: usize = 10_000;

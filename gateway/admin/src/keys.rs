@@ -141,7 +141,7 @@ pub(crate) async fn import(
     operation_id = "listKeys",
     params(
         ("account" = String, Path, description = "Id of the account"),
-        ("status" = Option<StatusWord>, Query, description = "Which; without it the active ones"),
+        ("status" = inline(Option<StatusWord>), Query, description = "Which; without it the active ones"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "Most items; 50 without it"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
     ),
@@ -160,8 +160,8 @@ pub(crate) async fn list(
     let ids: Vec<String> = listed.items.iter().map(|key| key.record.id.clone()).collect();
     let usage = api.usage(&ids).await?;
     let (rules, now) = (api.node().rules(), api.node().now());
-    let views = listed.items.iter().enumerate().map(|(index, key)| {
-        let usage = usage.as_ref().and_then(|all| all.get(index));
+    let views = listed.items.iter().map(|key| {
+        let usage = usage.as_ref().map(|all| all.of(&key.record.id));
         KeyView::of(key, &account, &rules, usage, now)
     });
     Ok(axum::Json(KeyList { items: views.collect(), next: listed.next }).into_response())
@@ -212,6 +212,7 @@ pub(crate) async fn show(
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AlterKeyBody {
+    #[schema(value_type = Name, required = false)]
     name: Option<Name>,
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Time>)]
@@ -330,7 +331,7 @@ pub(crate) struct RegenerateBody {
         ("key" = String, Path, description = "Id of the key, never the key"),
         ("wait" = Option<Span>, Query, description = "Wait so long for all nodes"),
     ),
-    request_body(content = Option<RegenerateBody>),
+    request_body = RegenerateBody,
     responses((status = 200, body = CreatedKey)),
 )]
 pub(crate) async fn regenerate(
@@ -367,7 +368,7 @@ pub(crate) struct NoBody {}
         ("key" = String, Path, description = "Id of the key, never the key"),
         ("wait" = Option<Span>, Query, description = "Wait so long for all nodes"),
     ),
-    request_body(content = Option<NoBody>),
+    request_body = NoBody,
     responses((status = 200, body = ChangedKey, description = "This node refuses it from now on")),
 )]
 pub(crate) async fn revoke(
@@ -387,7 +388,7 @@ pub(crate) async fn revoke(
 async fn view(api: &Api, stored: &StoredKey) -> Result<KeyView, Problem> {
     let account = api.account(&stored.account).await?;
     let usage = api.usage(std::slice::from_ref(&stored.record.id)).await?;
-    let usage = usage.as_ref().and_then(|all| all.first());
+    let usage = usage.map(|all| all.of(&stored.record.id));
     Ok(KeyView::of(stored, &account, &api.node().rules(), usage, api.node().now()))
 }
 
@@ -407,7 +408,7 @@ async fn shown_once(
     let stored = made.key()?;
     let (rules, now) = (api.node().rules(), api.node().now());
     let usage = api.usage(std::slice::from_ref(&stored.record.id)).await.ok().flatten();
-    let usage = usage.as_ref().and_then(|all| all.first());
+    let usage = usage.map(|all| all.of(&stored.record.id));
     let view = KeyView::of(&stored, &made.written.account, &rules, usage, now);
     let body = CreatedKey { key: text.into_answer(), view, applied: made.applied.clone() };
     Ok(made.answer(status, body))

@@ -4,9 +4,10 @@
 //! are, the token, and the errors that every one may answer. Made once, at the start.
 
 use serde_json::{Map, Value, json};
+use utoipa::PartialSchema;
 use utoipa::openapi::OpenApi;
 
-use crate::problem::BodyFault;
+use crate::problem::{BodyFault, ProblemDocument};
 use crate::schema;
 
 /// The document, and its schemas for bodies to be checked by.
@@ -41,6 +42,9 @@ const WITH_BODY: [(&str, &str); 5] = [
     ("422", "Something is wrong with the body; `errors` says what and where"),
 ];
 
+/// Bodies that may be left out.
+const NEEDLESS: [&str; 2] = ["NoBody", "RegenerateBody"];
+
 /// What is told when somebody wants to change it: not that it is unknown.
 const FIXED: [(&str, &[&str]); 2] = [
     ("AlterAccountBody", &["id"]),
@@ -65,6 +69,9 @@ impl Document {
         value["components"]["securitySchemes"] = json!({
             "adminToken": { "type": "http", "scheme": "bearer" },
         });
+        let schemas = &mut value["components"]["schemas"];
+        schemas["Problem"] = json!(ProblemDocument::schema());
+        schemas["BodyFault"] = json!(BodyFault::schema());
         for (schema, names) in FIXED {
             value["components"]["schemas"][schema]["x-fixed"] = json!(names);
         }
@@ -93,6 +100,11 @@ impl Document {
 
 fn add_problems(operation: &mut Value) {
     let has_body = operation.get("requestBody").is_some();
+    if let Some(body) = operation.get_mut("requestBody") {
+        let schema = &body["content"]["application/json"]["schema"]["$ref"];
+        let name = schema.as_str().and_then(|path| path.rsplit('/').next());
+        body["required"] = json!(name.is_none_or(|name| !NEEDLESS.contains(&name)));
+    }
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     let with_body = WITH_BODY.iter().filter(|_| has_body);
     for (status, description) in EVERYWHERE.iter().chain(with_body) {

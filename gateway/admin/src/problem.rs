@@ -167,10 +167,18 @@ impl From<Refused> for Problem {
     fn from(refused: Refused) -> Problem {
         let detail = sentence(&refused);
         match refused {
-            Refused::NoSuchAccount(_) => Problem::not_found("account_not_found", detail),
-            Refused::NoSuchKey(_) => Problem::not_found("key_not_found", detail),
-            Refused::NoSuchUser(_) => Problem::fault("/user", refused.to_string()),
-            Refused::NoSuchTeam(_) => Problem::fault("/teams", refused.to_string()),
+            // The id is not repeated: people put keys there.
+            Refused::NoSuchAccount(_) => {
+                Problem::not_found("account_not_found", "There is no such account.")
+            }
+            Refused::NoSuchKey(_) => {
+                let detail =
+                    "There is no key of this id. A key's id is not the key: it begins with `key_`.";
+                Problem::not_found("key_not_found", detail)
+            }
+            // They went away since the body was looked at.
+            Refused::NoSuchUser(_) => Problem::fault("/user", "the account has no such user"),
+            Refused::NoSuchTeam(_) => Problem::fault("/teams", "the account has no such team"),
             Refused::AccountExists(_) => Problem::conflict("account_exists", detail),
             Refused::KeyExists(_) => Problem::conflict("key_exists", detail),
             Refused::DigestKnown => Problem::conflict("digest_known", detail),

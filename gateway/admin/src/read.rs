@@ -2,6 +2,8 @@
 //!
 //! A file has no audit and keeps no usage; who asks is told that there is none.
 
+use std::collections::HashMap;
+
 use gateway_policy::{AccountRecord, Directory, KeyRecord};
 use gateway_store::{AuditRow, KeyStatus, Listed, Page, Refused, StoredKey, Usage, is_live};
 
@@ -75,15 +77,15 @@ impl Api {
         }
     }
 
-    /// Of each key, in the order of the ids; `None` where none is kept. What this node has counted so
-    /// far is in it.
-    pub(crate) async fn usage(&self, keys: &[String]) -> Result<Option<Vec<Usage>>, Problem> {
+    /// Of these keys; `None` where no usage is kept. What this node has counted so far is in it.
+    pub(crate) async fn usage(&self, keys: &[String]) -> Result<Option<Usages>, Problem> {
         let Records::Store(store) = self.records() else { return Ok(None) };
         if keys.is_empty() {
-            return Ok(Some(Vec::new()));
+            return Ok(Some(Usages::default()));
         }
         self.node().flush_usage().await;
-        Ok(Some(store.usage(keys, self.node().now()).await?))
+        let used = store.usage(keys, self.node().now()).await?;
+        Ok(Some(Usages(used.into_iter().map(|usage| (usage.key.clone(), usage)).collect())))
     }
 
     pub(crate) async fn audit(
@@ -95,6 +97,17 @@ impl Api {
             Records::Store(store) => Ok(store.audit(account, page).await?),
             Records::File(_) => Ok(Listed { items: Vec::new(), next: None }),
         }
+    }
+}
+
+/// Usage by key.
+#[derive(Debug, Default)]
+pub(crate) struct Usages(HashMap<String, Usage>);
+
+impl Usages {
+    /// Of a key that was never used, nothing.
+    pub(crate) fn of(&self, key: &str) -> Usage {
+        self.0.get(key).cloned().unwrap_or_default()
     }
 }
 

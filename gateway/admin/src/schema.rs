@@ -10,11 +10,10 @@ use serde_json::{Map, Value};
 
 use crate::problem::BodyFault;
 use crate::scalar::FORMATS;
+use crate::secrecy::shows_key;
 
 /// Faults after which nobody reads on.
 const FAULTS_MAX: usize = 200;
-/// Longest text that is repeated.
-const QUOTED_MAX: usize = 40;
 
 /// The words of a schema that are understood; others are of no consequence to a body.
 #[cfg(test)]
@@ -179,7 +178,8 @@ impl<'a> Checker<'a> {
             }
         }
         for (name, value) in members {
-            let place = below(pointer, name);
+            // A name that nobody knows may be a key that was put in the wrong place.
+            let place = below(pointer, if shows_key(name, "") { "…" } else { name });
             match known.and_then(|known| known.get(name)) {
                 Some(member) => self.check(value, member, &place),
                 None => self.check_additional(name, value, schema, known, &place),
@@ -250,12 +250,6 @@ pub(crate) fn quoted(words: &[&str]) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
-/// A text of the client as far as it may be repeated: short, and with nothing that acts on a terminal.
-pub(crate) fn repeated(text: &str) -> String {
-    let shown: String = text.chars().filter(|c| !c.is_control()).take(QUOTED_MAX).collect();
-    if shown.len() < text.len() { format!("`{shown}…`") } else { format!("`{shown}`") }
-}
-
 fn has_type(value: &Value, schema: &Value) -> bool {
     let is = |name: &str| match (name, value) {
         ("null", Value::Null)
@@ -307,5 +301,117 @@ fn expected(schema: &Value) -> String {
             names.iter().filter_map(Value::as_str).map(noun).collect::<Vec<_>>().join(" or ")
         }
         _ => "something else".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    /// Words of a schema that its bodies are not held to, and those below it.
+    fn not_understood(schema: &Value, path: &str, found: &mut Vec<String>) {
+        const OF_NO_CONSEQUENCE: [&str; 3] = ["description", "x-fixed", "example"];
+        let Some(words) = schema.as_object() else { return };
+        for (word, value) in words {
+            let place = format!("{path}/{word}");
+            match word.as_str() {
+                "properties" => {
+                    let members = value.as_object().unwrap();
+                    members.iter().for_each(|(_, member)| not_understood(member, &place, found));
+                }
+                "items" | "additionalProperties" => not_understood(value, &place, found),
+                "oneOf" => {
+                    let choices = value.as_array().unwrap();
+                    choices.iter().for_each(|choice| not_understood(choice, &place, found));
+                }
+                word if UNDERSTOOD.contains(&word) || OF_NO_CONSEQUENCE.contains(&word) => {}
+                _ => found.push(place),
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_schemas_of_bodies_say_is_understood() {
+        let document: Value = serde_json::from_str(&crate::openapi()).unwrap();
+        let schemas = document["components"]["schemas"].as_object().unwrap();
+        let mut found = Vec::new();
+        // Answers are put together of parts, which no body is held to.
+        for (name, schema) in schemas.iter().filter(|(_, schema)| schema.get("allOf").is_none()) {
+            not_understood(schema, name, &mut found);
+        }
+        assert_eq!(found, Vec::<String>::new());
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_with_its_place() {
+        let schemas = json!({
+            "Body": {
+                "type": "object",
+                "required": ["name"],
+                "properties": {
+                    "name": { "type": "string", "minLength": 1 },
+                    "count": { "type": ["integer", "null"], "minimum": 1, "maximum": 5 },
+                    "kind": { "oneOf": [{ "$ref": "#/components/schemas/Kind" }, { "type": "null" }] },
+                    "at": { "type": "array", "items": { "type": "string", "format": "date-time" } },
+                },
+                "additionalProperties": false,
+                "x-fixed": ["id"],
+            },
+            "Kind": { "type": "string", "enum": ["window", "sliding"] },
+        });
+        for (body, faults) in [
+            (json!({"name": "a", "count": null, "kind": null, "at": []}), vec![]),
+            (json!({"name": "a", "count": 5, "kind": "sliding"}), vec![]),
+            (json!([]), vec![("", "is an array; an object is expected")]),
+            (json!({}), vec![("/name", "is missing")]),
+            (
+                json!({"name": "", "count": 6, "kind": "slide", "id": 1}),
+                vec![
+                    ("/name", "has 0 characters; at least 1 are needed"),
+                    ("/count", "is 6, above the maximum of 5"),
+                    ("/kind", "is none of `window`, `sliding`"),
+                    ("/id", "never changes; make another one that has it as you wish"),
+                ],
+            ),
+            (
+                json!({"name": "a", "cuont": 1}),
+                vec![("/cuont", "is unknown; did you mean `count`?")],
+            ),
+            (
+                json!({"name": "a", "count": 1.5}),
+                vec![(
+                    "/count",
+                    "is a number with a fraction, or too large; a whole number or null is expected",
+                )],
+            ),
+            (
+                json!({"name": "a", "kind": 1}),
+                vec![("/kind", "is a number; `window`, `sliding` or null is expected")],
+            ),
+            (
+                json!({"name": "a", "at": ["2027-01-01T00:00:00Z", "x"], "a/b~": 1}),
+                vec![
+                    (
+                        "/at/1",
+                        "is not a time of RFC 3339 with its offset, such as `2027-01-01T00:00:00Z`",
+                    ),
+                    ("/a~1b~0", "is unknown; known is `name`, `count`, `kind`, `at`"),
+                ],
+            ),
+        ] {
+            let told: Vec<BodyFault> =
+                faults.into_iter().map(|(place, detail)| BodyFault::new(place, detail)).collect();
+            assert_eq!(super::faults(&schemas, "Body", &body), told, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_body_of_faults_does_not_fill_the_memory() {
+        let schemas = json!({ "Body": { "type": "array", "items": { "type": "string" } } });
+        let body = Value::Array(vec![Value::Null; 100_000]);
+        assert_eq!(super::faults(&schemas, "Body", &body).len(), FAULTS_MAX);
     }
 }

@@ -44,6 +44,17 @@ fn is_random(run: &str) -> bool {
         && seen.iter().filter(|seen| **seen).count() >= DIFFERENT_MIN
 }
 
+/// A text of the client as far as it may be repeated: nothing that could be a key or a large part of one,
+/// nothing that acts on a terminal, nothing long.
+pub(crate) fn repeated(text: &str) -> String {
+    const REPEATED_MAX: usize = 40;
+    let count = text.chars().take(REPEATED_MAX + 1).count();
+    if count > REPEATED_MAX || shows_key(text, "") || text.chars().any(char::is_control) {
+        return "of this text".to_owned();
+    }
+    format!("`{text}`")
+}
+
 /// Reports texts that hold keys, by their pointers.
 pub(crate) fn key_faults<'a>(
     texts: impl IntoIterator<Item = (String, &'a str)>,
@@ -81,6 +92,19 @@ mod tests {
             ("3f2504e0-4f89-11d3-9a0c-0305e82c3301".to_owned(), false),
         ] {
             assert_eq!(holds_key(&text, "avoca_"), is_key, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_could_be_a_key_is_not_repeated() {
+        for (text, shown) in [
+            ("calls:rad", "`calls:rad`"),
+            (HEX, "of this text"),
+            (&HEX[..17], "of this text"),
+            ("a\u{1b}[2J", "of this text"),
+            (&"a ".repeat(21), "of this text"),
+        ] {
+            assert_eq!(repeated(text), shown);
         }
     }
 

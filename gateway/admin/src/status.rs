@@ -116,7 +116,7 @@ pub(crate) async fn show(State(api): State<Arc<Api>>, params: Params) -> Result<
     path = "/reload",
     tag = "node",
     operation_id = "reload",
-    request_body(content = Option<NoBody>),
+    request_body = NoBody,
     responses(
         (status = 200, body = ReloadView, description = "Served from now on"),
         (status = 422, body = ReloadView, description = "Nothing was changed; `faults` say why"),

@@ -79,7 +79,7 @@ pub(crate) async fn show(
         let detail = "The directory is a file, and no usage is kept beside it.";
         return Err(Problem::conflict("no_usage_kept", detail));
     };
-    let usage = usage.into_iter().next().unwrap_or_default();
+    let usage = usage.of(&stored.record.id);
     let view = UsageView {
         key: stored.record.id,
         total: usage.total.total(),

@@ -15,8 +15,8 @@ use crate::limits::Limits;
 use crate::node::KeyRules;
 use crate::problem::{BodyFault, Problem};
 use crate::scalar::{DigestText, Id, Name, Network, Team, Time};
-use crate::schema::{near, repeated};
-use crate::secrecy::{holds_key, key_fault, shows_key};
+use crate::schema::near;
+use crate::secrecy::{holds_key, key_fault, repeated, shows_key};
 
 /// A key to be made.
 #[derive(Debug, Deserialize, ToSchema)]

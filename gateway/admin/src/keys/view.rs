@@ -107,7 +107,7 @@ impl KeyView {
         stored: &StoredKey,
         account: &AccountRecord,
         rules: &Rules,
-        usage: Option<&Usage>,
+        usage: Option<Usage>,
         now: UnixMs,
     ) -> KeyView {
         let StoredKey { record, .. } = stored;
@@ -139,8 +139,8 @@ impl KeyView {
             limits,
             limits_from,
             limits_until: raised.map(|raised| raised.until.into()),
-            last_used: usage.and_then(|usage| usage.last_used).map(Instant::from),
-            usage_total: usage.map(|usage| usage.total.total()),
+            last_used: usage.as_ref().and_then(|usage| usage.last_used).map(Instant::from),
+            usage_total: usage.as_ref().map(|usage| usage.total.total()),
         }
     }
 }
