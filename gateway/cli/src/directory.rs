@@ -246,9 +246,7 @@ fn members(members: Option<&Map<String, Value>>) {
 fn table(rows: &[Value], columns: &[&str]) {
     let cells: Vec<Vec<String>> = rows
         .iter()
-        .map(|row| {
-            columns.iter().map(|column| terminal::line(&plain(&row[*column])).into()).collect()
-        })
+        .map(|row| columns.iter().map(|column| terminal::line(&plain(&row[*column]))).collect())
         .collect();
     let widths: Vec<usize> = columns
         .iter()

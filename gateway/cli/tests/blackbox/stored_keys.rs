@@ -133,7 +133,7 @@ fn a_revoked_key_is_refused_from_the_answer_on_and_never_comes_back() {
                 ids.map(|key| key["id"].as_str().unwrap().to_owned()).collect()
             };
             assert!(!of("active").contains(&gone.id));
-            assert_eq!(of("revoked"), [gone.id.clone()]);
+            assert_eq!(of("revoked"), std::slice::from_ref(&gone.id));
             assert!(
                 keys.iter().filter(|key| key.id != gone.id).all(|key| stored.status(key) == 200),
                 "K4"
