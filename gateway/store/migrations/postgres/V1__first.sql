@@ -1,4 +1,5 @@
 -- Times are Unix milliseconds. Lists are JSON. Digests are `sha256:` or `hmac-sha256:` and 64 digits.
+-- Ids that are listed are ordered by their bytes, as everywhere in this program.
 -- `revision` is that of the change which wrote the row last.
 
 create table meta (
@@ -24,7 +25,7 @@ create table accounts (
 create index accounts_changed on accounts (changed);
 
 create table users (
-    account  text not null references accounts,
+    account  text collate "C" not null references accounts,
     id       text collate "C" not null,
     email    text,
     active   boolean not null,

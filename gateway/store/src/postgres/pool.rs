@@ -19,7 +19,7 @@ use super::session::{Kind, Session, silent};
 use crate::store::StoreError;
 
 /// Callers at the same time. PostgreSQL takes 100 connections by default, of all gateways.
-const WIDTH: usize = 6;
+const WIDTH: usize = 4;
 
 /// Bounds what a lost client can hold up, and keeps what was acknowledged.
 const SETTINGS: &str = "\

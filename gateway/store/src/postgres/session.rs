@@ -7,8 +7,8 @@ use std::pin::{Pin, pin};
 use bytes::BytesMut;
 use futures_core::Stream;
 use tokio::time::{Instant, error::Elapsed, timeout_at};
+use tokio_postgres::Statement;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
-use tokio_postgres::{Statement, error::SqlState};
 
 use super::CALL_MAX;
 use super::pool::{Link, Place};
@@ -123,15 +123,12 @@ pub(super) fn fault(error: tokio_postgres::Error) -> StoreError {
         return StoreError::Unreachable(format!("{error}{source}"));
     };
     let text = told.message().to_owned();
-    let code = told.code();
-    if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
-        return StoreError::Unreachable(text);
-    }
-    match code.code().get(..2) {
-        // Data, constraints, transactions: a row that could not have been written by this program.
-        Some("21" | "22" | "23" | "25") => StoreError::Corrupt(text),
+    match told.code().code().get(..2) {
+        // Data and constraints: a row that could not have been written by this program.
+        Some("21" | "22" | "23") => StoreError::Corrupt(text),
         // Unknown or forbidden tables and columns, failed triggers.
         Some("42" | "0A" | "3F" | "P0") => StoreError::Schema(text),
+        // Overload, shutdown, a lost race, a server that only reads.
         _ => StoreError::Unreachable(text),
     }
 }

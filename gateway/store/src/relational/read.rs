@@ -119,19 +119,26 @@ pub(crate) async fn account<S: Sql>(
     id: &str,
 ) -> Result<Option<AccountRecord>, StoreError> {
     let text = concat!("select ", account_columns!(), " from accounts where id = $1");
-    let Some(account) = one(sql, text, &[id.into()], rows::account).await? else {
-        return Ok(None);
-    };
-    with_users(sql, account).await.map(Some)
+    let mut accounts = list(sql, text, &[id.into()], rows::account).await?;
+    add_users(sql, &mut accounts).await?;
+    Ok(accounts.pop())
 }
 
-async fn with_users<S: Sql>(
-    sql: &mut S,
-    account: AccountRecord,
-) -> Result<AccountRecord, StoreError> {
-    let text = "select account, id, email, active from users where account = $1 order by id";
-    let users = list(sql, text, &[(&account.id).into()], |row| rows::user(row)).await?;
-    Ok(AccountRecord { users: users.into_iter().map(|(_, user)| user).collect(), ..account })
+/// Users of accounts that follow one another by id.
+async fn add_users<S: Sql>(sql: &mut S, accounts: &mut [AccountRecord]) -> Result<(), StoreError> {
+    let (Some(first), Some(last)) = (accounts.first(), accounts.last()) else {
+        return Ok(());
+    };
+    let text = "select account, id, email, active from users \
+                where account >= $1 and account <= $2 order by account, id";
+    let values = [(&first.id).into(), (&last.id).into()];
+    for (owner, user) in list(sql, text, &values, rows::user).await? {
+        let known = accounts.binary_search_by(|account| account.id.cmp(&owner));
+        if let Some(account) = known.ok().and_then(|at| accounts.get_mut(at)) {
+            account.users.push(user);
+        }
+    }
+    Ok(())
 }
 
 /// Accounts by id. The cursor is the last id.
@@ -143,12 +150,9 @@ pub(crate) async fn accounts<S: Sql>(
         concat!("select ", account_columns!(), " from accounts where id > $1 order by id limit $2");
     let after = page.after.as_deref().unwrap_or_default();
     let found = list(sql, text, &[after.into(), more(page)], rows::account).await?;
-    let Listed { items, next } = paged(found, page, |account| account.id.clone());
-    let mut accounts = Vec::with_capacity(items.len());
-    for account in items {
-        accounts.push(with_users(sql, account).await?);
-    }
-    Ok(Listed { items: accounts, next })
+    let mut listed = paged(found, page, |account| account.id.clone());
+    add_users(sql, &mut listed.items).await?;
+    Ok(listed)
 }
 
 /// One key.

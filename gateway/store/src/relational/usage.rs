@@ -19,7 +19,7 @@ const HOURS_KEPT_MS: u64 = 9 * DAY_MS;
 const DAYS_KEPT_MS: u64 = 400 * DAY_MS;
 const FLUSHES_KEPT_MS: u64 = DAY_MS;
 /// A node prunes with each so many of its flushes, and with its first.
-const PRUNE_EVERY: u64 = 64;
+const PRUNE_EVERY: u64 = 16;
 /// Rows of one table that go at once.
 const PRUNED_MAX: i64 = 20_000;
 /// More than a gateway can count between two flushes; keeps sums within 63 bits.

@@ -141,13 +141,19 @@ pub(crate) async fn accounts_are_paged_by_id(place: Place) {
     let store = place.open().await;
     for id in ["b", "a", "B", "é", "a_2", "a.1"] {
         with_plain(&*store, id).await;
+        let user = UserRecord { id: format!("of {id}"), ..ann() };
+        write(&*store, Change::PutUser { account: id.to_owned(), user }).await;
     }
     let mut seen = Vec::new();
     let mut page = all(2);
     loop {
         let listed = store.accounts(page).await.unwrap();
         assert!(listed.items.len() <= 2);
-        seen.extend(listed.items.into_iter().map(|account| account.id));
+        for AccountRecord { id, users, .. } in listed.items {
+            let users: Vec<_> = users.into_iter().map(|user| user.id).collect();
+            assert_eq!(users, [format!("of {id}")]);
+            seen.push(id);
+        }
         match listed.next {
             Some(next) => page = Page { after: Some(next), limit: 2 },
             None => break,

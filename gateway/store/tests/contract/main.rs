@@ -33,23 +33,30 @@ macro_rules! contract {
     };
 }
 
-/// Tests of a store behind a network.
-mod outages_of_postgres {
-    macro_rules! outages {
-        ($($name:ident)*) => {
-            $(#[test]
-            fn $name() {
-                let name = concat!("outages::", stringify!($name));
-                crate::place::on_postgres(name, crate::outages::$name);
+/// Tests of a server, which a file is not.
+mod on_postgres_alone {
+    macro_rules! tests {
+        ($($theme:ident { $($name:ident)* })*) => {
+            $(mod $theme {
+                $(#[test]
+                fn $name() {
+                    let name = concat!(stringify!($theme), "::", stringify!($name));
+                    crate::place::on_postgres(name, crate::$theme::$name);
+                })*
             })*
         };
     }
 
-    outages! {
-        a_silent_server_costs_a_caller_seconds_and_nothing_is_missed
-        a_server_that_went_away_and_came_back_is_found_again
-        a_creation_that_was_given_up_is_made_once
-        a_call_that_nobody_waits_for_any_more_leaves_no_trace
+    tests! {
+        outages {
+            a_silent_server_costs_a_caller_seconds_and_nothing_is_missed
+            a_server_that_went_away_and_came_back_is_found_again
+            a_creation_that_was_given_up_is_made_once
+            a_call_that_nobody_waits_for_any_more_leaves_no_trace
+        }
+        starts {
+            a_user_who_may_make_no_tables_can_start
+        }
     }
 }
 

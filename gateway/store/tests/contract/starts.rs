@@ -1,10 +1,10 @@
 //! Databases that are new, of a newer program, or opened by several at once.
 
-use gateway_store::{PostgresStore, SqliteStore, StoreError};
+use gateway_store::{AlterAccount, Change, PostgresStore, SqliteStore, StoreError};
 use tokio::task::JoinSet;
 
 use crate::place::{Place, reopen};
-use crate::records::with_acme;
+use crate::records::{with_acme, write};
 
 /// Gateways of a new fleet start together; none of them may find a half-made schema.
 pub(crate) async fn many_may_open_a_new_database_at_once(place: Place) {
@@ -49,6 +49,33 @@ pub(crate) async fn what_cannot_be_read_is_told_with_its_row(place: Place) {
     }
     place.execute("update accounts set live_max = null").await.unwrap();
     assert_eq!(store.load().await.unwrap().accounts.len(), 1);
+}
+
+/// Only the start that brings a step of the schema needs to make tables. PostgreSQL alone: a file has
+/// no users.
+pub(crate) async fn a_user_who_may_make_no_tables_can_start(place: Place) {
+    let owner = place.open().await;
+    with_acme(&*owner).await;
+    let database = place.address().rsplit('/').next().unwrap().replace('?', "");
+    let role = format!("{database}_role");
+    let rights = format!(
+        "revoke create on schema public from public; drop role if exists {role}; \
+         create role {role} login; \
+         grant select, insert, update, delete on all tables in schema public to {role}"
+    );
+    place.execute(&rights).await.unwrap();
+    let address = place.address().replace("postgres@", &format!("{role}@"));
+    let store = PostgresStore::connect(&address).await.unwrap();
+    assert_eq!(write(&store, rename_account("acme")).await.revision, 3);
+    let refused = place.execute(&format!("set role {role}; delete from audit")).await.unwrap_err();
+    assert!(refused.contains("only ever added to"), "{refused}");
+    drop(store);
+    place.execute(&format!("drop owned by {role}; drop role {role}")).await.unwrap();
+}
+
+fn rename_account(account: &str) -> Change {
+    let alter = AlterAccount { name: Some("New".to_owned()), ..AlterAccount::default() };
+    Change::AlterAccount { account: account.to_owned(), alter }
 }
 
 async fn failure(place: &Place) -> StoreError {
