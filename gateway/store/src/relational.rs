@@ -148,10 +148,15 @@ pub(crate) async fn news<F: Future<Output = Result<(), StoreError>> + Send>(
         if revision > since || (has_looked && revision < since) {
             break;
         }
+        let later_look = async {
+            sleep(every).await;
+            look().await
+        };
+        // What is heard of ends a look that hangs.
         tokio::select! {
             _ = seen.changed() => {}
-            () = sleep(every) => {
-                look().await?;
+            looked = later_look => {
+                looked?;
                 has_looked = true;
             }
         }

@@ -49,6 +49,7 @@ mod on_postgres_alone {
 
     tests! {
         outages {
+            news_come_by_listening_alone
             a_silent_server_costs_a_caller_seconds_and_nothing_is_missed
             a_server_that_went_away_and_came_back_is_found_again
             a_creation_that_was_given_up_is_made_once

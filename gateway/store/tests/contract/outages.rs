@@ -81,6 +81,27 @@ async fn all_is_well(store: &Arc<dyn Store>, direct: &dyn Store, known: u64) {
     timeout(PATIENCE, waiting).await.expect("the change is heard of").unwrap();
 }
 
+/// Polling hides a listener that hears nothing; so nothing but the listener gets through here.
+pub(crate) async fn news_come_by_listening_alone(place: Place) {
+    let (relay, store, direct) = opened(&place).await;
+    let revision = store.load().await.unwrap().revision;
+    relay.is_listened_through().await;
+    relay.set(Way::Listening);
+    let waiting = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.news(revision).await }
+    });
+    write(&*direct, create("acme", key("key_1"))).await;
+    timeout(PATIENCE, waiting)
+        .await
+        .unwrap()
+        .unwrap()
+        .expect("not from a look, which gets nowhere");
+    let revision = direct.load().await.unwrap().revision;
+    let silent = timeout(PATIENCE, store.news(revision)).await.unwrap();
+    assert!(is_away(&silent), "nothing new, and a look gets nowhere");
+}
+
 pub(crate) async fn a_silent_server_costs_a_caller_seconds_and_nothing_is_missed(place: Place) {
     let (relay, store, direct) = opened(&place).await;
     let known = write(&*store, create("acme", key("key_1"))).await.revision;

@@ -1,7 +1,7 @@
 //! Bytes go to the server and back, as far as the way is open.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,6 +15,8 @@ pub(crate) enum Way {
     Open,
     /// Nothing goes through, nothing ends.
     Held,
+    /// Only a connection that listens goes on.
+    Listening,
     /// Connections end, new ones at once.
     Cut,
 }
@@ -30,6 +32,7 @@ struct State {
     /// Pieces from clients that still go through, before `then`; negative: all.
     left: AtomicI64,
     then: watch::Sender<Way>,
+    has_listener: watch::Sender<bool>,
 }
 
 impl Relay {
@@ -45,6 +48,7 @@ impl Relay {
             way: watch::Sender::new(Way::Open),
             left: AtomicI64::new(-1),
             then: watch::Sender::new(Way::Open),
+            has_listener: watch::Sender::new(false),
         });
         let accepting = tokio::spawn(accept(listener, target, Arc::clone(&state)));
         let url = format!("postgres://{user}:{password}@{here}/{database}");
@@ -70,6 +74,11 @@ impl Relay {
     pub(crate) fn hold_after(&self, pieces: i64) {
         self.state.then.send_replace(Way::Held);
         self.state.left.store(pieces, Ordering::SeqCst);
+    }
+
+    /// Waits until a connection listens.
+    pub(crate) async fn is_listened_through(&self) {
+        self.state.has_listener.subscribe().wait_for(|has| *has).await.unwrap();
     }
 
     /// Waits until it holds.
@@ -99,34 +108,52 @@ async fn relay(client: TcpStream, target: (String, u16), state: Arc<State>) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let mut cut = state.way.subscribe();
+    let listens = AtomicBool::new(false);
+    let up = Pass { state: &state, listens: &listens, is_from_client: true };
+    let down = Pass { is_from_client: false, ..up };
     tokio::select! {
-        () = pass(from_client, to_server, &state, true) => {}
-        () = pass(from_server, to_client, &state, false) => {}
+        () = up.pass(from_client, to_server) => {}
+        () = down.pass(from_server, to_client) => {}
         _ = cut.wait_for(|way| *way == Way::Cut) => {}
     }
 }
 
-async fn pass(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    state: &State,
-    counted: bool,
-) {
-    let mut way = state.way.subscribe();
-    let mut piece = [0; 16 * 1024];
-    loop {
-        let Ok(count @ 1..) = from.read(&mut piece).await else { return };
-        if counted
-            && state.left.load(Ordering::SeqCst) >= 0
-            && state.left.fetch_sub(1, Ordering::SeqCst) == 0
-        {
-            state.way.send_replace(*state.then.borrow());
+/// One direction of a connection.
+#[derive(Clone, Copy)]
+struct Pass<'a> {
+    state: &'a State,
+    listens: &'a AtomicBool,
+    is_from_client: bool,
+}
+
+impl Pass<'_> {
+    async fn pass(self, mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
+        let mut way = self.state.way.subscribe();
+        let mut piece = [0; 16 * 1024];
+        while let Ok(count @ 1..) = from.read(&mut piece).await {
+            if self.is_from_client {
+                self.count(&piece[..count]);
+            }
+            let is_open = |way: &Way| match way {
+                Way::Held => false,
+                Way::Listening => self.listens.load(Ordering::SeqCst),
+                Way::Open | Way::Cut => true,
+            };
+            if way.wait_for(is_open).await.is_err() || to.write_all(&piece[..count]).await.is_err()
+            {
+                return;
+            }
         }
-        if way.wait_for(|way| *way != Way::Held).await.is_err() {
-            return;
+    }
+
+    fn count(self, piece: &[u8]) {
+        if piece.windows(6).any(|word| word == b"listen") {
+            self.listens.store(true, Ordering::SeqCst);
+            self.state.has_listener.send_replace(true);
         }
-        if to.write_all(&piece[..count]).await.is_err() {
-            return;
+        let left = &self.state.left;
+        if left.load(Ordering::SeqCst) >= 0 && left.fetch_sub(1, Ordering::SeqCst) == 0 {
+            self.state.way.send_replace(*self.state.then.borrow());
         }
     }
 }
