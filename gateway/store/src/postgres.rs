@@ -72,6 +72,7 @@ impl PostgresStore {
     /// The server does not answer, refuses, or has a database of another form.
     pub async fn connect(url: &str) -> Result<PostgresStore, StoreError> {
         let store = PostgresStore::new(url)?;
+        store.pool.ready().await?;
         store.look().await?;
         Ok(store)
     }

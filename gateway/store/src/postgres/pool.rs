@@ -8,13 +8,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::{Client, Statement};
 
 use super::CALL_MAX;
 use super::address::{Address, Driver};
-use super::schema;
+use super::schema::{STEPS_MAX, Steps};
 use super::session::{Kind, Session, silent};
 use crate::store::StoreError;
 
@@ -31,8 +31,8 @@ where current_setting('synchronous_commit') = 'off'";
 
 pub(super) struct Pool {
     address: Address,
-    /// The schema was looked at, by whichever call came first when the server answered.
-    is_migrated: OnceCell<()>,
+    /// Of the schema; seen to by the first calls that the server answers.
+    steps: Steps,
     turns: Arc<Semaphore>,
     idle: Arc<Mutex<Vec<Link>>>,
 }
@@ -47,7 +47,7 @@ impl Pool {
     pub(super) fn new(address: Address) -> Pool {
         Pool {
             address,
-            is_migrated: OnceCell::new(),
+            steps: Steps::default(),
             turns: Arc::new(Semaphore::new(WIDTH)),
             idle: Arc::new(Mutex::new(Vec::with_capacity(WIDTH))),
         }
@@ -57,11 +57,15 @@ impl Pool {
         &self.address
     }
 
-    /// A connection with a transaction begun. Everything up to its end is within one bound; but for the
-    /// first call that the server answers, which sees to the schema.
+    /// Waits until the schema is this program's, however long its steps take.
+    pub(super) async fn ready(&self) -> Result<(), StoreError> {
+        timeout(STEPS_MAX + CALL_MAX, self.steps.taken(&self.address)).await.map_err(silent)?
+    }
+
+    /// A connection with a transaction begun. Everything up to its end is within one bound.
     pub(super) async fn begin(&self, kind: Kind) -> Result<Session, StoreError> {
-        self.is_migrated.get_or_try_init(|| schema::migrate(&self.address)).await?;
         let deadline = Instant::now() + CALL_MAX;
+        timeout_at(deadline, self.steps.taken(&self.address)).await.map_err(silent)??;
         let turn = Arc::clone(&self.turns).acquire_owned();
         let turn = match timeout_at(deadline, turn).await {
             Ok(Ok(turn)) => turn,

@@ -51,6 +51,7 @@ mod on_postgres_alone {
         outages {
             news_come_by_listening_alone
             a_silent_server_costs_a_caller_seconds_and_nothing_is_missed
+            a_server_that_is_silent_from_the_start_costs_each_caller_the_same
             a_server_that_went_away_and_came_back_is_found_again
             a_creation_that_was_given_up_is_made_once
             a_call_that_nobody_waits_for_any_more_leaves_no_trace

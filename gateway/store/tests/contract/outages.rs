@@ -116,6 +116,20 @@ pub(crate) async fn a_silent_server_costs_a_caller_seconds_and_nothing_is_missed
     }
 }
 
+/// A gateway may start before its database does. Callers do not wait behind one another for it.
+pub(crate) async fn a_server_that_is_silent_from_the_start_costs_each_caller_the_same(
+    place: Place,
+) {
+    let (relay, _, direct) = opened(&place).await;
+    write(&*direct, create("acme", key("key_1"))).await;
+    relay.set(Way::Held);
+    let store: Arc<dyn Store> = Arc::new(PostgresStore::new(&relay.url()).unwrap());
+    all_calls_are_away(&store, &*direct).await;
+    relay.set(Way::Open);
+    let known = direct.load().await.unwrap().revision;
+    all_is_well(&store, &*direct, known).await;
+}
+
 pub(crate) async fn a_server_that_went_away_and_came_back_is_found_again(place: Place) {
     let (relay, store, direct) = opened(&place).await;
     let known = write(&*store, create("acme", key("key_1"))).await.revision;
