@@ -14,6 +14,7 @@
 //! Sources: PostgreSQL documentation, "Asynchronous Notification" and "Client Connection Defaults".
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -45,7 +46,7 @@ const POLL_EVERY: Duration = Duration::from_millis(250);
 
 /// Accounts, keys, usage and audit in a PostgreSQL database.
 pub struct PostgresStore {
-    pool: Pool,
+    pool: Arc<Pool>,
     /// The revision that was heard of last.
     seen: watch::Sender<u64>,
     listener: JoinHandle<()>,
@@ -60,10 +61,10 @@ impl PostgresStore {
     /// # Errors
     /// The URL is none, or its certificates cannot be read.
     pub fn new(url: &str) -> Result<PostgresStore, StoreError> {
-        let address = Address::parse(url)?;
+        let pool = Arc::new(Pool::new(Address::parse(url)?));
         let seen = watch::Sender::new(0);
-        let listener = tokio::spawn(listen::listen(address.clone(), seen.clone()));
-        Ok(PostgresStore { pool: Pool::new(address), seen, listener })
+        let listener = tokio::spawn(listen::listen(Arc::clone(&pool), seen.clone()));
+        Ok(PostgresStore { pool, seen, listener })
     }
 
     /// As [`new`](PostgresStore::new), of a database that answers.

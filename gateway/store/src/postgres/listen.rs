@@ -5,6 +5,7 @@
 //! then polling tells (`Store::news`).
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -12,7 +13,8 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::AsyncMessage;
 
 use super::CALL_MAX;
-use super::address::{Address, Driver};
+use super::address::Driver;
+use super::pool::Pool;
 use super::session::{fault, silent};
 use crate::relational::tell;
 use crate::store::StoreError;
@@ -25,10 +27,10 @@ const WAIT_MAX: Duration = Duration::from_secs(8);
 const WAITING_MAX: usize = 64;
 
 /// Tells `seen` of each revision, for as long as the store lives.
-pub(super) async fn listen(address: Address, seen: watch::Sender<u64>) {
+pub(super) async fn listen(pool: Arc<Pool>, seen: watch::Sender<u64>) {
     let mut wait = WAIT_MIN;
     loop {
-        match timeout(CALL_MAX, connect(&address)).await.map_err(silent).flatten() {
+        match timeout(CALL_MAX, connect(&pool)).await.map_err(silent).flatten() {
             Ok(mut listening) => {
                 wait = WAIT_MIN;
                 tell(&seen, listening.revision);
@@ -51,8 +53,10 @@ struct Listening {
     notified: mpsc::Receiver<u64>,
 }
 
-async fn connect(address: &Address) -> Result<Listening, StoreError> {
-    let (client, driver) = address.connect().await?;
+async fn connect(pool: &Pool) -> Result<Listening, StoreError> {
+    // Before the first step there is no revision to read.
+    pool.steps_taken().await?;
+    let (client, driver) = pool.address().connect().await?;
     let (notify, notified) = mpsc::channel(WAITING_MAX);
     tokio::spawn(drive(driver, notify));
     client.batch_execute(&format!("listen {CHANNEL}")).await.map_err(fault)?;

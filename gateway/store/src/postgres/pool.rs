@@ -57,15 +57,20 @@ impl Pool {
         &self.address
     }
 
-    /// Waits until the schema is this program's, however long its steps take.
+    /// Waits until the schema is this program's, for as long as its steps may take.
     pub(super) async fn ready(&self) -> Result<(), StoreError> {
-        timeout(STEPS_MAX + CALL_MAX, self.steps.taken(&self.address)).await.map_err(silent)?
+        timeout(STEPS_MAX + CALL_MAX, self.steps_taken()).await.map_err(silent)?
+    }
+
+    /// The same, without a bound of its own.
+    pub(super) async fn steps_taken(&self) -> Result<(), StoreError> {
+        self.steps.taken(&self.address).await
     }
 
     /// A connection with a transaction begun. Everything up to its end is within one bound.
     pub(super) async fn begin(&self, kind: Kind) -> Result<Session, StoreError> {
         let deadline = Instant::now() + CALL_MAX;
-        timeout_at(deadline, self.steps.taken(&self.address)).await.map_err(silent)??;
+        timeout_at(deadline, self.steps_taken()).await.map_err(silent)??;
         let turn = Arc::clone(&self.turns).acquire_owned();
         let turn = match timeout_at(deadline, turn).await {
             Ok(Ok(turn)) => turn,

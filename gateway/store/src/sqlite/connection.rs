@@ -53,10 +53,13 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
 }
 
 /// A database of another program is left as it is.
+///
+/// Another process may be making this one: refinery's table comes first, by itself, and then all others
+/// together with the mark. So who sees one of the others before it looks for the mark finds it.
 fn refuse_foreign(connection: &Connection) -> Result<(), StoreError> {
     let int = |text| connection.query_row(text, [], |row| row.get::<_, i64>(0)).map_err(fault);
-    let is_ours = int("pragma application_id")? == APPLICATION_ID;
-    if is_ours || int("select count(*) from sqlite_master")? == 0 {
+    let tables = "select count(*) from sqlite_master where tbl_name <> 'refinery_schema_history'";
+    if int(tables)? == 0 || int("pragma application_id")? == APPLICATION_ID {
         return Ok(());
     }
     Err(StoreError::Schema("it is a SQLite database of another program".to_owned()))
