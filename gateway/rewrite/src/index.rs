@@ -93,15 +93,18 @@ impl Index {
         number
     }
 
-    /// Whether a string begins or ends at a byte from `from` up to `to`.
-    #[inline]
+    /// Whether a string begins or ends at a byte from `from` up to `to`. Yes, if it is not known.
+    #[inline(always)]
     pub(crate) fn has_quote(&self, from: usize, to: usize) -> bool {
-        let mut at = from - self.from;
-        let end = to - self.from;
+        let mut at = from.wrapping_sub(self.from);
+        let end = to.wrapping_sub(self.from);
         // The 64 bits from `at` on; a shift by 64 is done in two steps, as one would be none.
         let word = |at: usize| {
-            let (block, bit) = (at / BLOCK % (BLOCKS + 1), at % BLOCK);
-            self.quotes[block] >> bit | self.quotes[(block + 1) % (BLOCKS + 1)] << 1 << (63 - bit)
+            let (block, bit) = (at / BLOCK, at % BLOCK);
+            match self.quotes.get(block..).and_then(<[u64]>::first_chunk) {
+                Some([word, next]) => word >> bit | next << 1 << (63 - bit),
+                None => u64::MAX,
+            }
         };
         while at + BLOCK < end {
             if word(at) != 0 {

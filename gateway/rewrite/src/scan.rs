@@ -12,6 +12,8 @@
 
 #![allow(unsafe_code)]
 
+use std::cell::OnceCell;
+
 use crate::index::Carry;
 
 const ONES: u64 = 0x0101_0101_0101_0101;
@@ -210,11 +212,11 @@ fn places_in_turn<const AT_ONCE: usize>(bits: u64, first: u32, room: &mut [u32; 
 }
 
 /// How many bytes the walk has before it at a time.
-pub(crate) const NEAR: usize = 160;
+pub(crate) const NEAR: usize = 192;
 
 /// The bytes from a place on. Behind the end of all there are zeros.
 #[inline(always)]
-pub(crate) fn near<'a>(bytes: &'a [u8], at: usize, tail: &'a mut Tail) -> &'a [u8; NEAR] {
+pub(crate) fn near<'a>(bytes: &'a [u8], at: usize, tail: &'a Tail) -> &'a [u8; NEAR] {
     if at < bytes.len().saturating_sub(NEAR - 1) {
         // SAFETY: at + NEAR <= len, as at < len - (NEAR - 1). One comparison where a slice would need two.
         unsafe { &*bytes.as_ptr().add(at).cast::<[u8; NEAR]>() }
@@ -223,47 +225,58 @@ pub(crate) fn near<'a>(bytes: &'a [u8], at: usize, tail: &'a mut Tail) -> &'a [u
     }
 }
 
-/// The end of a piece with zeros behind it. For one piece only.
+/// The end of a piece with zeros behind it, once it is asked for. For one piece only.
 pub(crate) struct Tail {
-    bytes: [u8; 2 * NEAR],
-    /// Where in the piece it begins, once it is copied.
-    from: Option<usize>,
+    copy: OnceCell<[u8; 2 * NEAR]>,
 }
 
 impl Tail {
     const END: [u8; NEAR] = [0; NEAR];
 
+    #[inline]
     pub(crate) fn new() -> Tail {
-        Tail { bytes: [0; 2 * NEAR], from: None }
+        Tail { copy: OnceCell::new() }
     }
 
     #[inline(never)]
-    fn near(&mut self, bytes: &[u8], at: usize) -> &[u8; NEAR] {
-        let from = *self.from.get_or_insert_with(|| {
-            let from = bytes.len().saturating_sub(NEAR);
-            self.bytes[..bytes.len() - from].copy_from_slice(&bytes[from..]);
-            from
+    fn near(&self, bytes: &[u8], at: usize) -> &[u8; NEAR] {
+        let from = bytes.len().saturating_sub(NEAR);
+        let copy = self.copy.get_or_init(|| {
+            let mut copy = [0; 2 * NEAR];
+            copy[..bytes.len() - from].copy_from_slice(&bytes[from..]);
+            copy
         });
-        let rest = at.checked_sub(from).and_then(|place| self.bytes.get(place..));
+        let rest = at.checked_sub(from).and_then(|place| copy.get(place..));
         rest.and_then(<[u8]>::first_chunk).unwrap_or(&Tail::END)
     }
 }
 
-/// The 32 bytes at a place up to 128, to which greater ones are cut: no comparison is left of it.
+/// The greatest place at which [`lane`] looks.
+pub(crate) const PLACE_MAX: usize = 127;
+
+/// The 32 bytes that begin `BEHIND` bytes behind a place up to [`PLACE_MAX`], to which greater ones are
+/// cut: no comparison is left of it.
 #[inline(always)]
-pub(crate) fn lane(near: &[u8; NEAR], at: usize) -> &[u8; 32] {
+pub(crate) fn lane<const BEHIND: usize>(near: &[u8; NEAR], place: usize) -> &[u8; 32] {
+    const { assert!(PLACE_MAX + BEHIND + 32 <= NEAR) };
     const EMPTY: [u8; 32] = [0; 32];
-    near[at & 127..].first_chunk().unwrap_or(&EMPTY)
+    near[(place & PLACE_MAX) + BEHIND..].first_chunk().unwrap_or(&EMPTY)
 }
 
 /// What the walk asks of 32 bytes at once. One bit a byte, the lowest for the first.
 pub(crate) trait Lanes: Copy {
-    fn equal(self, bytes: &[u8; 32], other: &[u8; 32]) -> u32;
+    /// Whether the bits of a mask are the same in both.
+    fn is_same(self, bytes: &[u8; 32], other: &[u8; 32], mask: &[u8; 32]) -> bool;
     fn quotes(self, bytes: &[u8; 32]) -> u32;
     /// Bytes at which a string ends or has to be read with care: quotes, backslashes, control bytes.
     fn stops(self, bytes: &[u8; 32]) -> u32;
+    /// Stops and bytes of non-ASCII characters.
+    fn odd(self, bytes: &[u8; 32]) -> u32;
     /// Bytes of non-ASCII characters.
     fn high(self, bytes: &[u8; 32]) -> u32;
+    /// Whether the first `len` bytes, less than 64, from a place on are UTF-8 (RFC 3629). The three bytes
+    /// before them must be ASCII, and the one behind.
+    fn is_utf8(self, near: &[u8; NEAR], place: usize, len: u32) -> bool;
     fn digits(self, bytes: &[u8; 32]) -> u32;
     /// Bytes that end a number or literal, as [`continues_token`](crate::lexer::continues_token) has it.
     fn ends(self, bytes: &[u8; 32]) -> u32;
@@ -295,7 +308,7 @@ mod x86 {
     use std::arch::is_x86_feature_detected;
     use std::arch::x86_64::*;
 
-    use super::{Bits, Lanes, Marks, Sink, Task, blocks, places_in_turn};
+    use super::{Bits, Lanes, Marks, NEAR, Sink, Task, blocks, places_in_turn};
 
     pub(super) fn has_avx2() -> bool {
         !cfg!(feature = "portable")
@@ -366,9 +379,9 @@ mod x86 {
 
     impl Lanes for Avx2 {
         #[inline(always)]
-        fn equal(self, bytes: &[u8; 32], other: &[u8; 32]) -> u32 {
+        fn is_same(self, bytes: &[u8; 32], other: &[u8; 32], mask: &[u8; 32]) -> bool {
             // SAFETY: an `Avx2` is only made where the features were found.
-            unsafe { equal(bytes, other) }
+            unsafe { is_same(bytes, other, mask) }
         }
 
         #[inline(always)]
@@ -384,9 +397,40 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn odd(self, bytes: &[u8; 32]) -> u32 {
+            // SAFETY: as above.
+            unsafe { odd(bytes) }
+        }
+
+        #[inline(always)]
         fn high(self, bytes: &[u8; 32]) -> u32 {
             // SAFETY: as above.
             unsafe { high(bytes) }
+        }
+
+        #[inline(always)]
+        fn is_utf8(self, near: &[u8; NEAR], place: usize, len: u32) -> bool {
+            let from = place.wrapping_sub(3);
+            let faults = |lanes: [&[u8; 32]; 4]| {
+                // SAFETY: as above.
+                u64::from(unsafe { utf8_faults(lanes) })
+            };
+            let mut all = faults([
+                super::lane::<0>(near, from),
+                super::lane::<1>(near, from),
+                super::lane::<2>(near, from),
+                super::lane::<3>(near, from),
+            ]);
+            if len >= 32 {
+                all |= faults([
+                    super::lane::<0>(near, from + 32),
+                    super::lane::<1>(near, from + 32),
+                    super::lane::<2>(near, from + 32),
+                    super::lane::<3>(near, from + 32),
+                ]) << 32;
+            }
+            // With the byte behind, at which a character that is not whole is seen.
+            all << (63 - (len & 63)) == 0
         }
 
         #[inline(always)]
@@ -417,8 +461,9 @@ mod x86 {
 
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn equal(bytes: &[u8; 32], other: &[u8; 32]) -> u32 {
-        bits(_mm256_cmpeq_epi8(load(bytes), load(other)))
+    fn is_same(bytes: &[u8; 32], other: &[u8; 32], mask: &[u8; 32]) -> bool {
+        let differences = _mm256_xor_si256(load(bytes), load(other));
+        _mm256_testz_si256(differences, load(mask)) == 1
     }
 
     #[target_feature(enable = "avx2")]
@@ -442,8 +487,88 @@ mod x86 {
 
     #[target_feature(enable = "avx2")]
     #[inline]
+    fn odd(bytes: &[u8; 32]) -> u32 {
+        let bytes = load(bytes);
+        let equal = |byte: u8| _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(byte.cast_signed()));
+        // With a sign, the bytes of non-ASCII characters are below the control bytes.
+        let low = _mm256_cmpgt_epi8(_mm256_set1_epi8(0x20), bytes);
+        bits(_mm256_or_si256(low, _mm256_or_si256(equal(b'"'), equal(b'\\'))))
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
     fn high(bytes: &[u8; 32]) -> u32 {
         bits(load(bytes))
+    }
+
+    // What is wrong with two bytes, one bit each, by the halves of the first and the upper half of the
+    // second: a fault is what all three have in common.
+    const TOO_SHORT: u8 = 1 << 0;
+    const TOO_LONG: u8 = 1 << 1;
+    const OVERLONG_3: u8 = 1 << 2;
+    const TOO_LARGE: u8 = 1 << 3;
+    const SURROGATE: u8 = 1 << 4;
+    const OVERLONG_2: u8 = 1 << 5;
+    /// Of a first byte F4 or more with a second of 80 to 8F, and of F0 with the same: only one of them can be.
+    const TOO_LARGE_1000: u8 = 1 << 6;
+    const OVERLONG_4: u8 = 1 << 6;
+    const TWO_CONTINUATIONS: u8 = 1 << 7;
+    const CARRY: u8 = TOO_SHORT | TOO_LONG | TWO_CONTINUATIONS;
+
+    #[rustfmt::skip]
+    const FAULTS_BY_FIRST_HIGH: [u8; 16] = [
+        TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG,
+        TWO_CONTINUATIONS, TWO_CONTINUATIONS, TWO_CONTINUATIONS, TWO_CONTINUATIONS,
+        TOO_SHORT | OVERLONG_2, TOO_SHORT,
+        TOO_SHORT | OVERLONG_3 | SURROGATE,
+        TOO_SHORT | TOO_LARGE | TOO_LARGE_1000 | OVERLONG_4,
+    ];
+    #[rustfmt::skip]
+    const FAULTS_BY_FIRST_LOW: [u8; 16] = [
+        CARRY | OVERLONG_3 | OVERLONG_2 | OVERLONG_4, CARRY | OVERLONG_2, CARRY, CARRY,
+        CARRY | TOO_LARGE,
+        CARRY | TOO_LARGE | TOO_LARGE_1000, CARRY | TOO_LARGE | TOO_LARGE_1000,
+        CARRY | TOO_LARGE | TOO_LARGE_1000, CARRY | TOO_LARGE | TOO_LARGE_1000,
+        CARRY | TOO_LARGE | TOO_LARGE_1000, CARRY | TOO_LARGE | TOO_LARGE_1000,
+        CARRY | TOO_LARGE | TOO_LARGE_1000, CARRY | TOO_LARGE | TOO_LARGE_1000,
+        CARRY | TOO_LARGE | TOO_LARGE_1000 | SURROGATE,
+        CARRY | TOO_LARGE | TOO_LARGE_1000, CARRY | TOO_LARGE | TOO_LARGE_1000,
+    ];
+    #[rustfmt::skip]
+    const FAULTS_BY_SECOND_HIGH: [u8; 16] = [
+        TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT,
+        TOO_LONG | OVERLONG_2 | TWO_CONTINUATIONS | OVERLONG_3 | TOO_LARGE_1000 | OVERLONG_4,
+        TOO_LONG | OVERLONG_2 | TWO_CONTINUATIONS | OVERLONG_3 | TOO_LARGE,
+        TOO_LONG | OVERLONG_2 | TWO_CONTINUATIONS | SURROGATE | TOO_LARGE,
+        TOO_LONG | OVERLONG_2 | TWO_CONTINUATIONS | SURROGATE | TOO_LARGE,
+        TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT,
+    ];
+
+    /// Bytes at which it is seen that something is not UTF-8, by the bytes from three, two and one before
+    /// them on and themselves.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn utf8_faults([three, two, one, here]: [&[u8; 32]; 4]) -> u32 {
+        let (here, first) = (load(here), load(one));
+        let half = _mm256_set1_epi8(15);
+        let upper = |bytes| _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), half);
+        let looked_up = |faults, halves| _mm256_shuffle_epi8(table(faults), halves);
+        let pair = _mm256_and_si256(
+            _mm256_and_si256(
+                looked_up(&FAULTS_BY_FIRST_HIGH, upper(first)),
+                looked_up(&FAULTS_BY_FIRST_LOW, _mm256_and_si256(first, half)),
+            ),
+            looked_up(&FAULTS_BY_SECOND_HIGH, upper(here)),
+        );
+        // The third and fourth byte of a character are those that follow two continuations rightly.
+        let third = _mm256_subs_epu8(load(two), _mm256_set1_epi8(0x60));
+        let fourth = _mm256_subs_epu8(load(three), _mm256_set1_epi8(0x70));
+        let rightly = _mm256_and_si256(
+            _mm256_or_si256(third, fourth),
+            _mm256_set1_epi8(TWO_CONTINUATIONS.cast_signed()),
+        );
+        let faults = _mm256_xor_si256(pair, rightly);
+        !bits(_mm256_cmpeq_epi8(faults, _mm256_setzero_si256()))
     }
 
     #[target_feature(enable = "avx2")]

@@ -12,7 +12,9 @@
 //!
 //! Cost: as measured in docs/rewriter.md, about half of all that the crate does.
 
-use super::memo::{self, Fate, LEAD_MAX, Lead, Member, Memo};
+use std::slice;
+
+use super::memo::{self, Class, Fate, LEAD_MAX, Lead, Member, Memo};
 use super::plain::Scalar;
 use super::scalar::name_of;
 use super::{Mode, NameAt, Rewriter, Slot, State, plain};
@@ -20,7 +22,7 @@ use crate::Job;
 use crate::error::Fault;
 use crate::facts::Judged;
 use crate::index::Index;
-use crate::scan::{self, Lanes, Tail, space_end};
+use crate::scan::{self, Lanes, NEAR, Tail, space_end};
 
 /// What a thread lends to the body it is at.
 pub(super) struct Work {
@@ -70,6 +72,10 @@ impl Rewriter {
         at: usize,
         work: &mut Work,
     ) -> Result<usize, Fault> {
+        if at == 0 {
+            // The comma or bracket before it was in the piece before; the machine knows.
+            return self.machine_name(piece, at);
+        }
         work.look(piece, at);
         // Before the first member of an object stands the start of objects of this kind.
         work.start = work.memo.start(self.top.node);
@@ -84,12 +90,13 @@ impl Rewriter {
                 Stop::Unknown(place)
                     if place != looked_up && self.look_up(piece, place, work).is_some() =>
                 {
+                    work.look(piece, place);
                     at = place;
                     looked_up = place;
                 }
                 Stop::Unknown(at) => return self.machine_name(piece, at),
-                Stop::Value(at, number) => {
-                    let &Member { lead, fate, slot, .. } = work.memo.member(number);
+                Stop::Value(at) => {
+                    let &Member { lead, fate, slot, .. } = work.memo.member(self.top.last);
                     return match fate {
                         Fate::Judged => self.machine_name(piece, at),
                         fate if fate.is_dropped() => {
@@ -113,93 +120,186 @@ impl Rewriter {
         }
     }
 
-    /// The members from here on that are plain. If `at` is not the piece's first byte, the byte before
-    /// it is the bracket or the comma.
+    /// The members from a place on that are plain. The byte before it is the bracket or the comma.
     #[inline(always)]
-    fn plain(&mut self, piece: &[u8], at: usize, work: &mut Work, lanes: impl Lanes) -> Stop {
+    fn plain(&mut self, piece: &[u8], start: usize, work: &mut Work, lanes: impl Lanes) -> Stop {
         let rows_pass = self.top.is_row
             && !self.row.is_held
             && self.stack.last().is_some_and(|around| around.mode == Mode::Rows);
-        let Work { index, memo, mark: number, start } = work;
-        let (members, node) = (memo.members(), self.top.node);
-        let before_first = &members[usize::from(*start)];
+        let has_room = self.stack.len() < usize::from(self.job.bounds.depth);
+        let Work { index, memo, mark: number, start: before_first } = work;
+        let members = memo.members();
+        let before_first = &members[usize::from(*before_first)];
         let mut last = &members[usize::from(self.top.last)];
-        let mut marks = index.marks().get(*number..).unwrap_or_default();
-        let mut first_at = if self.state == State::FirstName { at } else { usize::MAX };
-        let (start, mut at) = (at, at);
-        // Whether the comma before a member is the byte before it, and to be written.
-        let mut joins = self.top.wrote && at > 0;
+        let mut marks = index.marks().get(*number..).unwrap_or_default().iter();
+        let mut first_at = if self.state == State::FirstName { start } else { usize::MAX };
+        // The bracket or comma before the member at hand, and what is near from there on.
+        let mut before = start - 1;
+        let tail = Tail::new();
+        let mut near = scan::near(piece, before, &tail);
+        // One, if the comma before a member is not to be written.
+        let mut skip = usize::from(!self.top.wrote);
+        // Where what was kept and not yet handed over begins. It ends before that comma, or behind it.
+        let mut kept = before + skip;
         let (mut dropped, mut rows) = (0, 0);
-        let mut tail = Tail::new();
         let stop = loop {
-            let near = scan::near(piece, at, &mut tail);
             let member = &members[usize::from(last.next)];
-            if member.node != node || !member.is_at(near, lanes) {
-                break Stop::Unknown(at);
+            if !member.begins(near, lanes) {
+                break Stop::Unknown(before + 1);
             }
-            let Some((&mark, behind)) = marks.split_first() else { break Stop::Unmarked(at) };
+            let Some(&mark) = marks.next() else { break Stop::Unmarked(before + 1) };
             let mut mark = mark as usize;
-            let Some(&(mut stop)) = piece.get(mark) else { break Stop::Unmarked(at) };
-            marks = behind;
+            let from = usize::from(member.lead.value) + 1;
+            let scalar = Scalar { near, from, len: mark.wrapping_sub(before + from) };
+            let is_plain = match member.class {
+                Class::Dropped => {
+                    scalar.is_short_hidden(lanes)
+                        || scalar.is_string_of(index, before + from, mark)
+                        || scalar.len == 0
+                            && has_room
+                            && flat_end(piece, mark, &mut marks).is_some_and(|behind| {
+                                mark = behind;
+                                true
+                            })
+                }
+                Class::Special if !member.is_at(near) => break Stop::Unknown(before + 1),
+                Class::Special => false,
+                _ => scalar.is_short_shown(lanes) || scalar.is_text(lanes),
+            };
             last = member;
-            let from = usize::from(member.lead.value);
-            let scalar = Scalar { piece, near, from, value: at + from, mark, index };
-            let ends = matches!(stop, b',' | b'}');
-            if member.fate.is_dropped() {
+            if is_plain && member.class == Class::Shown {
+                skip = 0;
+            } else if is_plain && member.class == Class::Dropped {
                 dropped += member.weight;
-                if !ends {
-                    let room = usize::from(self.job.bounds.depth).saturating_sub(self.stack.len());
-                    let Some(passed) = pass_over(piece, at + from, mark, marks, room) else {
-                        break Stop::Value(at, member.number);
-                    };
-                    (mark, marks) = passed;
-                    stop = piece[mark];
-                } else if !scalar.is_hidden(lanes) {
-                    break Stop::Value(at, member.number);
+                if kept < before + skip {
+                    self.output.range(piece, kept, before + skip);
                 }
+                kept = mark + skip;
             } else {
-                if !ends || !member.fate.is_kept() {
-                    break Stop::Value(at, member.number);
-                }
-                let end = scalar.shown_end(lanes);
-                if end == plain::UNSOUND {
-                    break Stop::Value(at, member.number);
-                }
-                if joins && member.is_tight_shown {
-                    self.output.range(piece, at - 1, end);
-                } else if self.kept_member(piece, at, (member, memo.compact(member)), end) {
-                    joins = true;
+                let place = Place { piece, before, kept, skip };
+                let passed = if is_plain {
+                    self.kept_member(place, member, memo, mark).then_some((mark, marks.as_slice()))
                 } else {
-                    break Stop::Value(at, member.number);
-                }
+                    dropped += member.weight;
+                    self.odd_member(place, member, memo, index, mark, marks.as_slice())
+                };
+                let Some(passed) = passed else { break Stop::Value(before + 1) };
+                (mark, marks) = (passed.0, passed.1.iter());
+                skip &= usize::from(member.fate.is_dropped());
+                kept = mark + skip;
             }
-            at = mark + 1;
-            if stop == b',' {
+            near = scan::near(piece, mark, &tail);
+            before = mark;
+            if near[0] == b',' {
                 continue;
             }
-            if !rows_pass || !is_row_next(piece, mark, marks) {
+            if near[0] != b'}' {
+                // The body will be refused; the machine says for what.
+                let passed = index.marks().len() - marks.len();
+                let marks = index.marks().get(*number..passed - 1).unwrap_or_default();
+                before = marks.last().map_or(start - 1, |mark| *mark as usize);
+                break Stop::Value(before + 1);
+            }
+            if !rows_pass || !is_row_next(near, mark, marks.as_slice()) {
                 break Stop::Closed(mark);
             }
             // What `close`, `after` and `start_row` do where nothing is judged or held.
-            self.output.range(piece, mark, mark + ROW_TO_ROW.len());
-            marks = marks.get(2..).unwrap_or_default();
+            kept = kept.min(mark);
+            marks = marks.as_slice().get(2..).unwrap_or_default().iter();
             rows += 1;
-            at = mark + ROW_TO_ROW.len();
-            first_at = at;
+            before = mark + 2;
+            near = scan::near(piece, before, &tail);
+            first_at = before + 1;
             last = before_first;
-            self.top.wrote = false;
-            joins = false;
+            skip = 1;
         };
-        *number = index.marks().len() - marks.len();
-        if at != start {
-            self.comma = at - 1;
+        let to = match stop {
+            Stop::Closed(mark) => mark,
+            _ => before + skip,
+        };
+        if kept < to {
+            self.output.range(piece, kept, to);
         }
-        self.state = if at == first_at { State::FirstName } else { State::NextName };
+        self.top.wrote = skip == 0;
+        *number = index.marks().len() - marks.len();
+        if before >= start {
+            self.comma = before;
+        }
+        self.state = if before + 1 == first_at { State::FirstName } else { State::NextName };
         self.top.last = last.number;
         self.totals.columns_hidden += dropped & u64::from(u32::MAX);
         self.totals.columns_unlisted += dropped >> 32;
         self.totals.rows += rows;
         stop
+    }
+
+    /// Deals with a member of which the value is not plain: the mark behind it and the marks behind that.
+    /// None: its value is for the machine.
+    #[inline(never)]
+    fn odd_member<'a>(
+        &mut self,
+        place: Place<'_>,
+        member: &Member,
+        memo: &Memo,
+        index: &Index,
+        mark: usize,
+        marks: &'a [u32],
+    ) -> Option<(usize, &'a [u32])> {
+        let Place { piece, before, .. } = place;
+        let value = before + 1 + usize::from(member.lead.value);
+        if member.fate.is_dropped() {
+            let room = usize::from(self.job.bounds.depth).saturating_sub(self.stack.len());
+            let passed = if value == mark {
+                pass_over(piece, value, marks, room)
+            } else {
+                plain::hidden_end(piece, value, mark, index).map(|_| (mark, marks))
+            };
+            if passed.is_some() {
+                self.keep_before(place);
+            }
+            return passed;
+        }
+        if !member.fate.is_kept() {
+            return None;
+        }
+        let end = plain::shown_end(piece, value, mark, index);
+        let is_escaped = |text| memchr::memchr(b'\\', text).is_some();
+        let is_kept = end != plain::UNSOUND
+            && !(member.fate == Fate::Assistant && is_escaped(&piece[value..end]))
+            && self.kept_member(place, member, memo, end);
+        is_kept.then_some((mark, marks))
+    }
+
+    /// Writes a member with the comma before it, if there is to be one, behind what was kept before.
+    /// False: it is an id whose name might make a held row too long.
+    #[inline(never)]
+    fn kept_member(&mut self, place: Place<'_>, member: &Member, memo: &Memo, end: usize) -> bool {
+        let Place { piece, before, kept, skip } = place;
+        let value = before + 1 + usize::from(member.lead.value);
+        let is_id = member.fate == Fate::Assistant;
+        if is_id && self.row.is_held {
+            return false;
+        }
+        if member.lead.is_tight {
+            self.output.range(piece, kept, value);
+        } else {
+            self.keep_before(place);
+            let compact = memo.compact(member);
+            self.output.literal(piece, compact.get(skip..).unwrap_or_default());
+        }
+        if is_id {
+            self.named(piece, value, end);
+        } else {
+            self.output.range(piece, value, end);
+        }
+        true
+    }
+
+    /// Hands over what was kept before a member.
+    fn keep_before(&mut self, Place { piece, before, kept, skip }: Place<'_>) {
+        if kept < before + skip {
+            self.output.range(piece, kept, before + skip);
+        }
     }
 
     /// Looks up the member at a place, so that the next guess is right. None: it cannot be.
@@ -272,34 +372,6 @@ impl Rewriter {
         if value < piece.len() { self.value(piece, value) } else { Ok(value) }
     }
 
-    /// Writes a member that is not to be joined to the one before as it is. False: it is an id that must
-    /// be decoded first, or whose name might make a held row too long.
-    #[inline(never)]
-    fn kept_member(
-        &mut self,
-        piece: &[u8],
-        at: usize,
-        (member, compact): (&Member, &[u8]),
-        end: usize,
-    ) -> bool {
-        let value = at + usize::from(member.lead.value);
-        let is_id = member.fate == Fate::Assistant;
-        if is_id && (self.row.is_held || memchr::memchr(b'\\', &piece[value..end]).is_some()) {
-            return false;
-        }
-        match std::mem::replace(&mut self.top.wrote, true) {
-            true if member.lead.is_tight && at > 0 => self.output.range(piece, at - 1, value),
-            true => self.output.literal(piece, compact),
-            false => self.output.literal(piece, compact.get(1..).unwrap_or_default()),
-        }
-        if is_id {
-            self.named(piece, value, end);
-        } else {
-            self.output.range(piece, value, end);
-        }
-        true
-    }
-
     /// Writes what stands for an assistant id.
     fn named(&mut self, piece: &[u8], value: usize, end: usize) {
         let id = match piece[value] {
@@ -323,8 +395,18 @@ enum Stop {
     Unknown(usize),
     /// At a member behind which no mark is known.
     Unmarked(usize),
-    /// At a member of this number, whose value the machine must read.
-    Value(usize, u8),
+    /// At a member of which the value the machine must read.
+    Value(usize),
+}
+
+/// A place of a member: the bracket or comma before it, where what was kept and not yet handed over begins,
+/// and one if that comma is not to be written.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    piece: &'a [u8],
+    before: usize,
+    kept: usize,
+    skip: usize,
 }
 
 struct Members<'a> {
@@ -346,29 +428,51 @@ impl scan::Task for Members<'_> {
 /// What stands between rows of a compact list.
 const ROW_TO_ROW: &[u8] = b"},{";
 
-/// Whether a row begins right behind the one that ends at a mark; `marks` are those behind it.
-#[inline]
-fn is_row_next(piece: &[u8], mark: usize, marks: &[u32]) -> bool {
-    piece.get(mark..mark + ROW_TO_ROW.len()) == Some(ROW_TO_ROW)
-        && marks.get(1) == Some(&(mark as u32 + 2))
+/// Whether a row begins right behind the one that ends at a mark, from which on the bytes are near; `marks`
+/// are those behind it.
+#[inline(always)]
+fn is_row_next(near: &[u8; NEAR], mark: usize, marks: &[u32]) -> bool {
+    near.starts_with(ROW_TO_ROW) && marks.get(1) == Some(&(mark as u32 + 2))
 }
 
-/// Passes from a bracket, if the value begins with the mark that was taken, to the answering bracket, with
-/// nothing behind it but white space up to the next mark. Returns that mark, if it may follow a member,
-/// and those behind it.
-#[inline(never)]
+/// Passes from a bracket to the answering one if there is none between, and to the mark right behind it, if
+/// that may follow a member. Else nothing is passed.
+#[inline(always)]
+fn flat_end(piece: &[u8], bracket: usize, marks: &mut slice::Iter<'_, u32>) -> Option<usize> {
+    let first = *piece.get(bracket)?;
+    let mut behind = marks.clone();
+    let end = loop {
+        let mark = *behind.next()? as usize;
+        match *piece.get(mark)? {
+            b',' => {}
+            // 0x5b and 0x5d, as 0x7b and 0x7d.
+            byte if byte == first.wrapping_add(2) => break mark + 1,
+            _ => return None,
+        }
+    };
+    let is_next = matches!(first, b'{' | b'[')
+        && *behind.next()? as usize == end
+        && matches!(piece.get(end)?, b',' | b'}');
+    is_next.then(|| {
+        *marks = behind;
+        end
+    })
+}
+
+/// Passes from a bracket to the answering bracket, with nothing behind it but white space up to the next
+/// mark. Returns that mark, if it may follow a member, and those behind it.
+#[inline]
 fn pass_over<'a>(
     piece: &[u8],
-    value: usize,
-    mark: usize,
+    bracket: usize,
     marks: &'a [u32],
     room: usize,
 ) -> Option<(usize, &'a [u32])> {
-    let first = *piece.get(value)?;
+    let first = *piece.get(bracket)?;
     // Kinds of the open brackets, the innermost in the lowest bit.
     let mut kinds = u64::from(first == b'{');
     let mut depth = 1;
-    if mark != value || !matches!(first, b'{' | b'[') || room == 0 {
+    if !matches!(first, b'{' | b'[') || room == 0 {
         return None;
     }
     let mut marks = marks.iter();

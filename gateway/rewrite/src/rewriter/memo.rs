@@ -8,7 +8,7 @@
 //! What is remembered is the same for every body with the same columns shown, so a thread keeps it
 //! from one body to the next.
 //!
-//! Memory: [`MEMBERS_MAX`] members of at most [`LEAD_MAX`] bytes, twice.
+//! Memory: [`MEMBERS_MAX`] members of at most [`LEAD_MAX`] bytes, three times.
 
 use std::sync::Arc;
 
@@ -70,26 +70,39 @@ pub(super) struct Lead {
     pub(super) is_tight: bool,
 }
 
+/// How a member is dealt with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Its first 32 bytes are all of it, and it is dropped.
+    Dropped,
+    /// Its first 32 bytes are all of it, it is a scalar to be shown, and there is nothing but its name
+    /// and colon.
+    Shown,
+    /// As `Shown`, with white space around its name or colon.
+    Spaced,
+    /// As either, of an assistant's id.
+    Named,
+    /// All others; and none.
+    Special,
+}
+
 /// A member as it was met in an object at `node`. Two lines of the processor's cache.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
 pub(super) struct Member {
+    /// Its first bytes, and which bits of them count.
     start: [u8; 32],
-    rest: [u8; 32],
-    /// A bit for each of the first 32 bytes that there are.
-    asked: u32,
-    /// What of these must be equal: all of them; but one that was not asked for, if there are more than
-    /// 32, and in `NONE`.
-    wanted: u32,
-    /// It is a scalar to be shown, and there is nothing but its name and colon before it.
-    pub(super) is_tight_shown: bool,
+    mask: [u8; 32],
+    /// Those behind them.
+    rest: [u8; LEAD_MAX - 32],
+    pub(super) class: Class,
     pub(super) lead: Lead,
     pub(super) fate: Fate,
     /// What it adds to the count of what is dropped: hidden ones in the lower half, unlisted ones above.
     pub(super) weight: u64,
     /// Its own number in the memo.
     pub(super) number: u8,
-    /// The number of the member that followed this one last.
+    /// The number of the member that followed this one last, in an object at the same node.
     pub(super) next: u8,
     pub(super) node: NodeId,
     pub(super) slot: Slot,
@@ -98,12 +111,19 @@ pub(super) struct Member {
 impl Member {
     /// Of at most [`LEAD_MAX`] bytes.
     pub(super) fn new(bytes: &[u8], lead: Lead, node: NodeId, fate: Fate, slot: Slot) -> Member {
-        let (mut start, mut rest) = ([0; 32], [0; 32]);
+        let (mut start, mut mask, mut rest) = ([0; 32], [0; 32], [0; LEAD_MAX - 32]);
         let (first, more) = bytes.split_at(bytes.len().min(32));
         start[..first.len()].copy_from_slice(first);
+        mask[..first.len()].fill(u8::MAX);
         rest[..more.len()].copy_from_slice(more);
-        let all = u32::MAX.checked_shr(32 - first.len() as u32).unwrap_or(0);
-        let (asked, wanted) = if more.is_empty() { (all, all) } else { (0, 1) };
+        let class = match fate {
+            _ if !more.is_empty() => Class::Special,
+            Fate::Hidden | Fate::Unlisted => Class::Dropped,
+            Fate::Shown if lead.is_tight => Class::Shown,
+            Fate::Shown => Class::Spaced,
+            Fate::Assistant => Class::Named,
+            _ => Class::Special,
+        };
         let weight = match fate {
             Fate::Hidden => 1,
             Fate::Unlisted => 1 << 32,
@@ -111,10 +131,9 @@ impl Member {
         };
         Member {
             start,
+            mask,
             rest,
-            asked,
-            wanted,
-            is_tight_shown: fate == Fate::Shown && lead.is_tight,
+            class,
             lead,
             fate,
             weight,
@@ -127,22 +146,20 @@ impl Member {
 
     fn none() -> Member {
         let lead = Lead { name: 0, colon: 0, value: u8::MAX, is_tight: false };
-        Member { wanted: 1, ..Member::new(b"", lead, NO_NODE, Fate::Walked, Slot::HIDDEN) }
+        Member::new(b"", lead, NO_NODE, Fate::Walked, Slot::HIDDEN)
     }
 
-    /// Whether this member is what is near.
+    /// Whether what is near, behind the comma that it begins with, begins as this member does. Of a
+    /// special one that does not say that it is there: [`is_at`](Member::is_at) does.
     #[inline(always)]
-    pub(super) fn is_at(&self, near: &[u8; NEAR], lanes: impl Lanes) -> bool {
-        lanes.equal(scan::lane(near, 0), &self.start) & self.asked == self.wanted
-            || self.is_at_and_long(near)
+    pub(super) fn begins(&self, near: &[u8; NEAR], lanes: impl Lanes) -> bool {
+        lanes.is_same(scan::lane::<1>(near, 0), &self.start, &self.mask)
     }
 
-    #[cold]
-    fn is_at_and_long(&self, near: &[u8; NEAR]) -> bool {
-        let len = usize::from(self.lead.value);
-        (33..=LEAD_MAX).contains(&len)
-            && near.starts_with(&self.start)
-            && near.get(32..len) == self.rest.get(..len - 32)
+    /// Whether one that [begins](Member::begins) so is what is near.
+    pub(super) fn is_at(&self, near: &[u8; NEAR]) -> bool {
+        let rest = self.rest.get(..usize::from(self.lead.value).saturating_sub(32));
+        self.number != NONE && rest.is_some_and(|rest| near[1 + 32..].starts_with(rest))
     }
 
     fn is(&self, node: NodeId, bytes: &[u8]) -> bool {
@@ -246,7 +263,8 @@ impl Memo {
             compact[1 + name.len()] = b':';
             number
         };
-        if after == NONE {
+        // The walk believes that what follows is in the same object.
+        if after == NONE || self.member(after).node != member.node {
             return None;
         }
         self.members[usize::from(after)].next = number;

@@ -14,122 +14,136 @@ use crate::scan::{self, Lanes, NEAR};
 /// No end of any scalar.
 pub(super) const UNSOUND: usize = usize::MAX;
 
-/// A scalar before a mark.
+const TRUE: u32 = u32::from_le_bytes(*b"true");
+const NULL: u32 = u32::from_le_bytes(*b"null");
+const FALS: u32 = u32::from_le_bytes(*b"fals");
+
+/// A scalar before a mark, which lies outside of strings as the scalar does.
 #[derive(Clone, Copy)]
 pub(super) struct Scalar<'a> {
-    pub(super) piece: &'a [u8],
     /// What lies in the piece from some place on, and at which of it the scalar begins.
     pub(super) near: &'a [u8; NEAR],
     pub(super) from: usize,
-    /// Where it begins in the piece, and where the mark is.
-    pub(super) value: usize,
-    pub(super) mark: usize,
-    pub(super) index: &'a Index,
+    /// How far behind its first byte the mark is.
+    pub(super) len: usize,
 }
 
 impl Scalar<'_> {
     #[inline(always)]
-    fn len(&self) -> usize {
-        self.mark.wrapping_sub(self.value)
-    }
-
-    #[inline(always)]
     fn first(&self) -> u8 {
-        scan::lane(self.near, self.from)[0]
+        scan::lane::<0>(self.near, self.from)[0]
     }
 
-    /// Whether it is all there is up to the mark: a string, whatever is in it, or something bare of
-    /// which the machine would find the same end.
     #[inline(always)]
-    pub(super) fn is_hidden(&self, lanes: impl Lanes) -> bool {
-        let len = self.len();
+    fn is_of(&self, len: u32) -> bool {
+        len as usize == self.len
+    }
+
+    /// Whether it is all there is up to the mark: a string of at most 33 bytes, whatever they are, or
+    /// something bare of which the machine would find the same end. There may be others.
+    #[inline(always)]
+    pub(super) fn is_short_hidden(&self, lanes: impl Lanes) -> bool {
         if self.first() == b'"' {
-            let quotes = lanes.quotes(scan::lane(self.near, self.from + 1));
-            let end = if quotes != 0 {
-                2 + quotes.trailing_zeros()
-            } else {
-                34 + lanes.quotes(scan::lane(self.near, self.from + 33)).trailing_zeros()
-            };
-            if end as usize == len {
-                return true;
-            }
+            // One that has no end in the lane ends before the mark, so in the one byte between.
+            let quotes = lanes.quotes(scan::lane::<1>(self.near, self.from));
+            self.is_of(2 + quotes.trailing_zeros())
         } else {
             // The mark itself is no part of one.
-            let ends = lanes.ends(scan::lane(self.near, self.from));
-            if ends.trailing_zeros() as usize == len && len != 0 {
-                return true;
-            }
+            let len = lanes.ends(scan::lane::<0>(self.near, self.from)).trailing_zeros();
+            len != 0 && self.is_of(len)
         }
-        scalar_end(self.piece, self.value, self.mark, self.index, false).is_some()
     }
 
-    /// The end of one that is all there is up to the mark and may be shown: a string of UTF-8 with
-    /// sound escapes, a number or a literal. Else [`UNSOUND`].
+    /// Whether it is a string, however long, that is all there is up to the mark: between two places outside
+    /// of strings it has an end, and no quote is seen but one right before the mark.
     #[inline(always)]
-    pub(super) fn shown_end(&self, lanes: impl Lanes) -> usize {
-        let is_short = if self.first() == b'"' {
-            self.is_short_string(lanes) || is_long_string(self.piece, self.value, self.mark, lanes)
+    pub(super) fn is_string_of(&self, index: &Index, value: usize, mark: usize) -> bool {
+        self.first() == b'"' && !index.has_quote(value + 1, mark - 1)
+    }
+
+    /// Whether it is a string of at most 65 bytes of UTF-8 without escapes that is all there is up to the
+    /// mark. The three bytes before it must be near and ASCII.
+    #[inline(always)]
+    pub(super) fn is_text(&self, lanes: impl Lanes) -> bool {
+        let text = self.from + 1;
+        let [low, high] = [scan::lane::<0>(self.near, text), scan::lane::<32>(self.near, text)];
+        let stops = u64::from(lanes.stops(high)) << 32 | u64::from(lanes.stops(low));
+        self.first() == b'"'
+            && stops != 0
+            && self.is_of(2 + stops.trailing_zeros())
+            && (lanes.high(low) | lanes.high(high) == 0
+                || lanes.is_utf8(self.near, text, stops.trailing_zeros()))
+    }
+
+    /// Whether it is all there is up to the mark and may be shown: a string of at most 33 plain ASCII
+    /// bytes, a literal, or a number of at most 31 bytes without a sign or an exponent. There may be others.
+    #[inline(always)]
+    pub(super) fn is_short_shown(&self, lanes: impl Lanes) -> bool {
+        if self.first() == b'"' {
+            // The first odd byte is the quote that ends the string: it lies before the mark, and is one.
+            let odd = lanes.odd(scan::lane::<1>(self.near, self.from));
+            self.is_of(2 + odd.trailing_zeros())
         } else {
             self.is_short_bare(lanes)
-        };
-        if is_short {
-            return self.mark;
         }
-        scalar_end(self.piece, self.value, self.mark, self.index, true).unwrap_or(UNSOUND)
-    }
-
-    /// Whether it is a string of at most 63 plain ASCII bytes. There may be others.
-    #[inline(always)]
-    fn is_short_string(&self, lanes: impl Lanes) -> bool {
-        // The first stop is the quote that ends the string: it is one itself, and lies before the mark.
-        let bytes = scan::lane(self.near, self.from + 1);
-        let stops = lanes.stops(bytes);
-        if stops != 0 {
-            return 2 + stops.trailing_zeros() as usize == self.len()
-                && lanes.high(bytes) & up_to_lowest(stops) == 0;
-        }
-        let behind = scan::lane(self.near, self.from + 33);
-        let stops = lanes.stops(behind);
-        34 + stops.trailing_zeros() as usize == self.len()
-            && lanes.high(bytes) | lanes.high(behind) & up_to_lowest(stops) == 0
     }
 
     /// Whether it is a literal, or a number of at most 31 bytes without a sign or an exponent. There may
     /// be others.
     #[inline(always)]
     fn is_short_bare(&self, lanes: impl Lanes) -> bool {
-        let (len, bytes) = (self.len(), scan::lane(self.near, self.from));
+        let bytes = scan::lane::<0>(self.near, self.from);
         let digits = lanes.digits(bytes);
         let whole = digits.trailing_ones();
         if whole == 0 {
-            return matches!(
-                (len, bytes),
-                (4, [b't', b'r', b'u', b'e', ..] | [b'n', b'u', b'l', b'l', ..])
-                    | (5, [b'f', b'a', b'l', b's', b'e', ..])
-            );
+            return match u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) {
+                TRUE | NULL => self.is_of(4),
+                FALS => bytes[4] == b'e' && self.is_of(5),
+                _ => false,
+            };
         }
         if bytes[0] == b'0' && whole != 1 {
             return false;
         }
-        if whole as usize == len {
+        if self.is_of(whole) {
             return true;
         }
         let fraction = (digits >> (whole & 31) >> 1).trailing_ones();
-        fraction != 0
-            && bytes[whole as usize & 31] == b'.'
-            && (whole + 1 + fraction) as usize == len
+        fraction != 0 && bytes[whole as usize & 31] == b'.' && self.is_of(whole + 1 + fraction)
     }
 }
 
-/// The bits up to and with the lowest one; all, if there is none.
-#[inline(always)]
-fn up_to_lowest(bits: u32) -> u32 {
-    bits ^ bits.wrapping_sub(1)
+/// Asks for the end of a scalar that is all there is up to a mark and may be shown: a string of UTF-8
+/// with sound escapes, a number or a literal. Else [`UNSOUND`].
+pub(super) struct ShownEnd<'a> {
+    pub(super) piece: &'a [u8],
+    pub(super) value: usize,
+    pub(super) mark: usize,
+    pub(super) index: &'a Index,
+}
+
+impl scan::Task for ShownEnd<'_> {
+    type Done = usize;
+
+    #[inline(always)]
+    fn run(self, lanes: impl Lanes) -> usize {
+        let ShownEnd { piece, value, mark, index } = self;
+        if piece.get(value) == Some(&b'"') && is_unescaped_string(piece, value, mark, lanes) {
+            return mark;
+        }
+        scalar_end(piece, value, mark, index, true).unwrap_or(UNSOUND)
+    }
+}
+
+/// As [`ShownEnd`] has it.
+#[inline(never)]
+pub(super) fn shown_end(piece: &[u8], value: usize, mark: usize, index: &Index) -> usize {
+    scan::run(ShownEnd { piece, value, mark, index })
 }
 
 /// Whether it is a string without escapes. There may be others.
-#[inline(never)]
-fn is_long_string(piece: &[u8], value: usize, mark: usize, lanes: impl Lanes) -> bool {
+#[inline(always)]
+fn is_unescaped_string(piece: &[u8], value: usize, mark: usize, lanes: impl Lanes) -> bool {
     let from = value + 1;
     let (mut at, mut high) = (from, 0);
     while let Some(bytes) = piece.get(at..).and_then(<[u8]>::first_chunk) {
@@ -146,6 +160,12 @@ fn is_long_string(piece: &[u8], value: usize, mark: usize, lanes: impl Lanes) ->
         at += 32;
     }
     false
+}
+
+/// The end of something hidden, any string or something bare of which the machine would find the same
+/// end, if it is all there is up to a mark.
+pub(super) fn hidden_end(piece: &[u8], value: usize, mark: usize, index: &Index) -> Option<usize> {
+    scalar_end(piece, value, mark, index, false)
 }
 
 /// Where a scalar ends, if there is nothing but white space up to the mark. `strict`: and if it may be

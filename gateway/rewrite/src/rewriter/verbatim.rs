@@ -61,7 +61,7 @@ impl Rewriter {
         work: &mut Work,
         lanes: impl Lanes,
     ) -> Result<usize, Fault> {
-        let (mut at, mut tail) = (at, Tail::new());
+        let (mut at, tail) = (at, Tail::new());
         while self.is_verbatim() {
             let token = space_end(piece, at);
             let Some(&byte) = piece.get(token) else { break };
@@ -83,7 +83,7 @@ impl Rewriter {
                 // A member's value comes with its name, unless the machine read the name.
                 (State::Value, _) => token,
                 (State::FirstName | State::NextName, b'"') => {
-                    match plain_name_end(piece, token, &mut tail, lanes) {
+                    match plain_name_end(piece, token, &tail, lanes) {
                         Some(value) => value,
                         None => break,
                     }
@@ -103,9 +103,13 @@ impl Rewriter {
             if stop != b',' && stop != close {
                 break;
             }
-            let near = scan::near(piece, value, &mut tail);
-            let scalar = Scalar { piece, near, from: 0, value, mark, index: &work.index };
-            let end = scalar.shown_end(lanes);
+            let near = scan::near(piece, value, &tail);
+            let scalar = Scalar { near, from: 0, len: mark - value };
+            let end = if scalar.is_short_shown(lanes) {
+                mark
+            } else {
+                plain::shown_end(piece, value, mark, &work.index)
+            };
             if end == plain::UNSOUND {
                 break;
             }
@@ -119,12 +123,9 @@ impl Rewriter {
 
 /// Where the value begins behind a name of at most 32 plain ASCII bytes.
 #[inline(always)]
-fn plain_name_end(piece: &[u8], quote: usize, tail: &mut Tail, lanes: impl Lanes) -> Option<usize> {
-    let bytes = scan::lane(scan::near(piece, quote, tail), 1);
-    let stops = lanes.stops(bytes);
-    let before = (stops & stops.wrapping_neg()).wrapping_sub(1);
-    let end = quote + 1 + stops.trailing_zeros() as usize;
-    let is_plain =
-        stops != 0 && lanes.high(bytes) & before == 0 && piece.get(end..end + 2) == Some(b"\":");
+fn plain_name_end(piece: &[u8], quote: usize, tail: &Tail, lanes: impl Lanes) -> Option<usize> {
+    let odd = lanes.odd(scan::lane::<1>(scan::near(piece, quote, tail), 0));
+    let end = quote + 1 + odd.trailing_zeros() as usize;
+    let is_plain = odd != 0 && piece.get(end..end + 2) == Some(b"\":");
     is_plain.then(|| space_end(piece, end + 2))
 }

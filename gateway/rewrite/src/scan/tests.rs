@@ -129,11 +129,15 @@ impl Task for Answers<'_> {
     type Done = Vec<[u32; 6]>;
 
     fn run(self, lanes: impl Lanes) -> Self::Done {
-        let other: &[u8; 32] = self.0.first_chunk().expect("32 bytes");
         let answer = |bytes: &[u8; 32]| {
-            let [quotes, stops, high] =
-                [lanes.quotes(bytes), lanes.stops(bytes), lanes.high(bytes)];
-            [lanes.equal(bytes, other), quotes, stops, high, lanes.digits(bytes), lanes.ends(bytes)]
+            [
+                lanes.quotes(bytes),
+                lanes.stops(bytes),
+                lanes.odd(bytes),
+                lanes.high(bytes),
+                lanes.digits(bytes),
+                lanes.ends(bytes),
+            ]
         };
         self.0.windows(32).filter_map(|window| window.first_chunk()).map(answer).collect()
     }
@@ -148,32 +152,134 @@ fn all_widths_answer_alike_and_as_a_plain_loop() {
     assert_eq!(widest, Answers(&bytes).run(Words));
     assert_eq!(widest.len(), bytes.len() - 31, "as long as there are 32 bytes");
     for (at, answer) in widest.iter().enumerate() {
-        let bits = |is: &dyn Fn(usize, u8) -> bool| {
-            (0..32).fold(0, |bits, lane| bits | u32::from(is(lane, bytes[at + lane])) << lane)
+        let bits = |is: &dyn Fn(u8) -> bool| {
+            (0..32).fold(0, |bits, lane| bits | u32::from(is(bytes[at + lane])) << lane)
         };
+        let is_stop = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
         let plain = [
-            bits(&|lane, byte| byte == bytes[lane]),
-            bits(&|_, byte| byte == b'"'),
-            bits(&|_, byte| byte < 0x20 || byte == b'"' || byte == b'\\'),
-            bits(&|_, byte| byte >= 0x80),
-            bits(&|_, byte| byte.is_ascii_digit()),
-            bits(&|_, byte| !byte.is_ascii_alphanumeric() && !b"+-._".contains(&byte)),
+            bits(&|byte| byte == b'"'),
+            bits(&is_stop),
+            bits(&|byte| is_stop(byte) || byte >= 0x80),
+            bits(&|byte| byte >= 0x80),
+            bits(&|byte| byte.is_ascii_digit()),
+            bits(&|byte| !byte.is_ascii_alphanumeric() && !b"+-._".contains(&byte)),
         ];
         assert_eq!(*answer, plain, "at {at}");
     }
 }
 
+struct Same<'a>([&'a [u8; 32]; 3]);
+
+impl Task for Same<'_> {
+    type Done = bool;
+
+    fn run(self, lanes: impl Lanes) -> bool {
+        let [one, other, mask] = self.0;
+        lanes.is_same(one, other, mask)
+    }
+}
+
+#[test]
+fn bytes_are_the_same_where_no_bit_of_the_mask_differs() {
+    let (mut one, mut mask) = ([b'a'; 32], [0; 32]);
+    let other = one;
+    for place in 0..32 {
+        for bit in 0..8 {
+            for masked in 0..8 {
+                one[place] ^= 1 << bit;
+                mask[place] = 1 << masked;
+                for of in [[&one, &other, &mask], [&other, &one, &mask]] {
+                    let is_same = bit != masked;
+                    assert_eq!(run(Same(of)), is_same, "{place} {bit} {masked}");
+                    assert_eq!(Same(of).run(Words), is_same, "{place} {bit} {masked}");
+                }
+                assert!(run(Same([&one, &one, &[0xff; 32]])));
+                (one, mask) = (other, [0; 32]);
+            }
+        }
+    }
+}
+
+/// The first of some sequences, at some places of a text, of which it is wrongly said whether it is UTF-8.
+struct Utf8Fault<'a>(&'a [u8], &'a [usize]);
+
+impl Task for Utf8Fault<'_> {
+    type Done = Option<([u8; 4], usize)>;
+
+    fn run(self, lanes: impl Lanes) -> Self::Done {
+        const BEFORE: usize = 5;
+        let Utf8Fault(bytes, places) = self;
+        let len = bytes.len();
+        for number in 0..len.pow(4) {
+            let sequence = [0, 1, 2, 3].map(|at| bytes[number / len.pow(at) % len]);
+            for &place in places {
+                let mut near = [b'a'; NEAR];
+                near[BEFORE + place..][..4].copy_from_slice(&sequence);
+                // What is behind the text must not count, nor be missed.
+                near[BEFORE + place + 4..][..2].copy_from_slice(b"\"\xff");
+                let text = &near[BEFORE..BEFORE + place + 4];
+                let is_utf8 = std::str::from_utf8(text).is_ok();
+                if lanes.is_utf8(&near, BEFORE, text.len() as u32) != is_utf8 {
+                    return Some((sequence, place));
+                }
+            }
+        }
+        None
+    }
+}
+
+#[test]
+fn utf8_is_told_from_what_is_not_at_every_boundary_of_a_byte_and_of_a_lane() {
+    let bounds = [
+        0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec,
+        0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff,
+    ];
+    assert_eq!(run(Utf8Fault(&bounds, &[0, 28])), None);
+    assert_eq!(Utf8Fault(&bounds, &[0]).run(Words), None);
+    let few = [b'a', 0x8f, 0xa0, 0xc3, 0xe1, 0xed, 0xf0, 0xf4];
+    let places: Vec<usize> = (0..60).collect();
+    assert_eq!(run(Utf8Fault(&few, &places)), None);
+}
+
+/// Every pair of bytes, as the first and as the last two of a text.
+struct Pairs;
+
+impl Task for Pairs {
+    type Done = Option<u16>;
+
+    fn run(self, lanes: impl Lanes) -> Self::Done {
+        let is_told = |text: &[u8]| {
+            let mut near = [b' '; NEAR];
+            near[9..][..text.len()].copy_from_slice(text);
+            let is_utf8 = std::str::from_utf8(text).is_ok();
+            lanes.is_utf8(&near, 9, text.len() as u32) == is_utf8
+        };
+        (0..=u16::MAX).find(|pair| {
+            let [one, two] = pair.to_le_bytes();
+            let continued = [[one, two, 0x90, 0x80], [0xe1, 0x80, one, two]];
+            !is_told(&[one, two]) || !continued.iter().all(|text| is_told(text))
+        })
+    }
+}
+
+#[test]
+fn utf8_is_told_for_every_pair_of_bytes() {
+    assert_eq!(run(Pairs), None);
+    assert_eq!(Pairs.run(Words), None);
+}
+
 #[test]
 fn what_is_near_ends_in_zeros_and_lanes_lie_in_it() {
     let bytes = drawn(NEAR + 40);
-    let mut tail = Tail::new();
+    let tail = Tail::new();
     for at in 0..=bytes.len() + 1 {
-        let near = near(&bytes, at, &mut tail);
+        let near = near(&bytes, at, &tail);
         let mut plain = bytes.get(at..).unwrap_or_default().to_vec();
         plain.resize(NEAR.max(plain.len()), 0);
         assert_eq!(near[..], plain[..NEAR], "at {at}");
-        for place in 0..128 {
-            assert_eq!(lane(near, place)[..], near[place..place + 32], "{place}");
+        for place in 0..=PLACE_MAX {
+            assert_eq!(lane::<0>(near, place)[..], near[place..place + 32], "{place}");
+            assert_eq!(lane::<33>(near, place)[..], near[place + 33..place + 65], "{place}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Eight bytes at a time, for machines without vectors that are known here.
 
-use super::{Bits, Lanes, Marks, ONES, TOPS, equal_bytes_exactly, places_in_turn};
+use super::{Bits, Lanes, Marks, NEAR, ONES, TOPS, equal_bytes_exactly, places_in_turn};
 use crate::lexer::continues_token;
 
 /// The top bits of eight bytes as the low bits of one.
@@ -41,12 +41,12 @@ impl Bits for Words {
 
 impl Lanes for Words {
     #[inline(always)]
-    fn equal(self, bytes: &[u8; 32], other: &[u8; 32]) -> u32 {
-        let mut differences = [0; 32];
-        for ((difference, one), other) in differences.iter_mut().zip(bytes).zip(other) {
-            *difference = one ^ other;
+    fn is_same(self, bytes: &[u8; 32], other: &[u8; 32], mask: &[u8; 32]) -> bool {
+        fn words(of: &[u8; 32]) -> impl Iterator<Item = u64> {
+            of.as_chunks::<8>().0.iter().map(|eight| u64::from_le_bytes(*eight))
         }
-        Words::bits(&differences, |word| equal_bytes_exactly(word, 0))
+        let pairs = words(bytes).zip(words(other)).zip(words(mask));
+        pairs.fold(0, |all, ((one, other), mask)| all | (one ^ other) & mask) == 0
     }
 
     #[inline(always)]
@@ -62,8 +62,23 @@ impl Lanes for Words {
     }
 
     #[inline(always)]
+    fn odd(self, bytes: &[u8; 32]) -> u32 {
+        Words::bits(bytes, |word| {
+            equal_bytes_exactly(word, b'"')
+                | equal_bytes_exactly(word, b'\\')
+                | low_bytes(word)
+                | word
+        })
+    }
+
+    #[inline(always)]
     fn high(self, bytes: &[u8; 32]) -> u32 {
         Words::bits(bytes, |word| word)
+    }
+
+    #[inline(never)]
+    fn is_utf8(self, near: &[u8; NEAR], place: usize, len: u32) -> bool {
+        near.get(place..place + len as usize).is_some_and(|text| std::str::from_utf8(text).is_ok())
     }
 
     #[inline(always)]

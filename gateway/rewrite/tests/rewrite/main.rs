@@ -8,6 +8,7 @@ mod columns;
 mod cuts;
 mod documents;
 mod envelope;
+mod lengths;
 mod lines;
 mod oracle;
 mod properties;
