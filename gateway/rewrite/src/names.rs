@@ -2,7 +2,8 @@
 //!
 //! A name is escaped once, when the table is made, so that a body's rewriting only copies bytes.
 //!
-//! Cost: one keyed hash a look-up; no allocation.
+//! Cost: a look-up mixes sixteen bytes of the id and compares it with one other; where ids crowd at one
+//! place, as those of somebody hostile may, it is one keyed hash more. No allocation.
 
 use std::collections::HashMap;
 
@@ -10,10 +11,20 @@ use std::collections::HashMap;
 /// with a number's digits as written.
 #[derive(Debug, Default)]
 pub struct Names {
-    /// Id to JSON string, quotes included.
-    by_id: HashMap<Box<[u8]>, Box<[u8]>, ahash::RandomState>,
+    /// Twice as many places as names or more, a power of two, each with at most one name: the first of
+    /// those whose ids belong there.
+    places: Box<[Option<Named>]>,
+    /// The others, by id.
+    crowded: HashMap<Box<[u8]>, Box<[u8]>, ahash::RandomState>,
     fallback: Option<Box<[u8]>>,
     longest: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Named {
+    id: Box<[u8]>,
+    /// A JSON string, quotes included.
+    name: Box<[u8]>,
 }
 
 impl Names {
@@ -23,13 +34,29 @@ impl Names {
         I: AsRef<str>,
         N: AsRef<str>,
     {
-        let mut table = Names { fallback: fallback.map(quoted), ..Names::default() };
+        let names: Vec<(I, N)> = names.into_iter().collect();
+        let places = if names.is_empty() { 0 } else { (names.len() * 2).next_power_of_two() };
+        let mut table = Names {
+            places: vec![None; places].into_boxed_slice(),
+            fallback: fallback.map(quoted),
+            ..Names::default()
+        };
         for (id, name) in names {
-            let id = id.as_ref().as_bytes();
-            table.longest = table.longest.max(id.len());
-            table.by_id.insert(id.into(), quoted(name.as_ref()));
+            table.insert(id.as_ref().as_bytes(), quoted(name.as_ref()));
         }
         table
+    }
+
+    fn insert(&mut self, id: &[u8], name: Box<[u8]>) {
+        self.longest = self.longest.max(id.len());
+        let place = place(id, self.places.len());
+        match self.places.get_mut(place) {
+            Some(Some(named)) if *named.id != *id => {
+                self.crowded.insert(id.into(), name);
+            }
+            Some(free) => *free = Some(Named { id: id.into(), name }),
+            None => {}
+        }
     }
 
     /// No name and no fallback.
@@ -38,8 +65,13 @@ impl Names {
     }
 
     /// The name of an id as a JSON string with its quotes.
+    #[inline]
     pub(crate) fn find(&self, id: &[u8]) -> Option<&[u8]> {
-        self.by_id.get(id).map(AsRef::as_ref)
+        match self.places.get(place(id, self.places.len()))? {
+            Some(named) if *named.id == *id => Some(&named.name),
+            Some(_) if !self.crowded.is_empty() => self.crowded.get(id).map(AsRef::as_ref),
+            _ => None,
+        }
     }
 
     pub(crate) fn fallback(&self) -> Option<&[u8]> {
@@ -50,6 +82,22 @@ impl Names {
     pub(crate) fn longest(&self) -> usize {
         self.longest
     }
+}
+
+/// Where of so many places, a power of two, an id belongs: by its length, its first and its last bytes, in
+/// which the ids of one account differ. Many at one place are found by a keyed hash.
+#[inline]
+fn place(id: &[u8], places: usize) -> usize {
+    let (first, last) = match (id.first_chunk(), id.last_chunk()) {
+        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+        _ => (id.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0),
+    };
+    let mixed = (first ^ id.len() as u64)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .rotate_left(32)
+        .wrapping_add(last)
+        .wrapping_mul(0xff51_afd7_ed55_8ccd);
+    (mixed >> 32) as usize & places.wrapping_sub(1)
 }
 
 /// A JSON string of the text: quotes, backslashes and control characters escaped, the rest raw
@@ -112,5 +160,30 @@ mod tests {
             assert_eq!(names.find(id.as_bytes()).is_some(), found, "{id}");
         }
         assert_eq!(names.longest(), 6);
+        assert_eq!(Names::none().find(b"7"), None);
+    }
+
+    #[test]
+    fn ids_that_differ_only_where_nobody_looks_are_told_apart() {
+        let id = |number: usize| format!("asst_000{number:08}00000000");
+        let named = |number: usize| (id(number), number.to_string());
+        let names = Names::new((0..1_000).map(named).chain([(id(7), "later".to_owned())]), None);
+        assert!(names.crowded.len() > 990, "{}", names.crowded.len());
+        for number in 0..1_000 {
+            let name = if number == 7 { "later".to_owned() } else { number.to_string() };
+            assert_eq!(names.find(id(number).as_bytes()), Some(&*quoted(&name)), "{number}");
+        }
+        assert_eq!(names.find(id(1_000).as_bytes()), None);
+    }
+
+    #[test]
+    fn ids_of_every_length_have_places() {
+        let id = |len: usize| "x".repeat(len);
+        let names = Names::new((0..40).map(|len| (id(len), len.to_string())), None);
+        assert!(names.crowded.len() < 20, "{}", names.crowded.len());
+        for len in 0..40 {
+            assert_eq!(names.find(id(len).as_bytes()), Some(&*quoted(&len.to_string())));
+        }
+        assert_eq!(names.find(id(40).as_bytes()), None);
     }
 }

@@ -354,7 +354,7 @@ mod x86 {
 
         #[inline(always)]
         fn places(self, bits: u64, first: u32, room: &mut [u32; 64]) {
-            places_in_turn::<6>(bits, first, room);
+            places_in_turn::<4>(bits, first, room);
         }
     }
 

@@ -27,7 +27,7 @@ fn bodies(value: &[u8]) -> Vec<Vec<u8>> {
         [b"{", members.join(&b","[..]).as_slice(), tail.as_bytes(), b"}"].concat()
     };
     let names = [["x", "a", "b"], ["a", "x", "id"], ["id", "b", "x"]];
-    let compact = names.map(|names| row(names.map(member), ",\"a\":1"));
+    let compact = names.map(|names| row(names.map(member), ",\"a\":1,\"x\":2"));
     let spaced = names.map(|names| row(names.map(spaced), " "));
     let body = |row: &Vec<u8>| [b"[", row.as_slice(), b",", row, b"]"].concat();
     compact.iter().chain(&spaced).map(body).collect()
