@@ -149,7 +149,7 @@ impl Rewriter {
             }
             let Some(&mark) = marks.next() else { break Stop::Unmarked(before + 1) };
             let mut mark = mark as usize;
-            let from = usize::from(member.lead.value) + 1;
+            let from = usize::from(member.from);
             let scalar = Scalar { near, from, len: mark.wrapping_sub(before + from) };
             let is_plain = match member.class {
                 Class::Dropped => {

@@ -96,6 +96,8 @@ pub(super) struct Member {
     /// Those behind them.
     rest: [u8; LEAD_MAX - 32],
     pub(super) class: Class,
+    /// Where its value begins, from the comma or bracket before it.
+    pub(super) from: u8,
     pub(super) lead: Lead,
     pub(super) fate: Fate,
     /// What it adds to the count of what is dropped: hidden ones in the lower half, unlisted ones above.
@@ -134,6 +136,7 @@ impl Member {
             mask,
             rest,
             class,
+            from: lead.value.saturating_add(1),
             lead,
             fate,
             weight,
