@@ -80,7 +80,9 @@ impl Rewriter {
         // Before the first member of an object stands the start of objects of this kind.
         work.start = work.memo.start(self.top.node);
         if self.top.last == memo::NONE {
-            self.top.last = work.start;
+            let is_first = self.state == State::FirstName;
+            let left = work.memo.left(self.top.node).filter(|_| !is_first);
+            self.top.last = left.unwrap_or(work.start);
         }
         let mut at = at;
         let mut looked_up = usize::MAX;
@@ -94,8 +96,12 @@ impl Rewriter {
                     at = place;
                     looked_up = place;
                 }
-                Stop::Unknown(at) => return self.machine_name(piece, at),
+                Stop::Unknown(at) => {
+                    work.memo.leave(work.memo.member(self.top.last).next);
+                    return self.machine_name(piece, at);
+                }
                 Stop::Value(at) => {
+                    work.memo.leave(self.top.last);
                     let &Member { lead, fate, slot, .. } = work.memo.member(self.top.last);
                     return match fate {
                         Fate::Judged => self.machine_name(piece, at),
@@ -106,6 +112,7 @@ impl Rewriter {
                     };
                 }
                 Stop::Unmarked(at) if at == work.index.from() => {
+                    work.memo.leave(work.memo.member(self.top.last).next);
                     return self.machine_name(piece, at);
                 }
                 Stop::Unmarked(at) => {

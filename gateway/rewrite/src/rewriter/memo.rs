@@ -185,6 +185,8 @@ pub(super) struct Memo {
     len: usize,
     /// The start that was asked for last.
     start: u8,
+    /// The member that was left to the machine last, as far as it is known: the one that a piece's end cuts.
+    left: u8,
     /// Numbers of members by a hash of their bytes; later ones take the place of earlier ones.
     table: [u8; TABLE],
 }
@@ -197,6 +199,7 @@ impl Memo {
             compact: Box::new([[0; LEAD_MAX + 2]; MEMBERS_MAX]),
             len: 1,
             start: NONE,
+            left: NONE,
             table: [NONE; TABLE],
         }
     }
@@ -213,6 +216,7 @@ impl Memo {
             self.of = Some((Arc::clone(&job.catalogue), Arc::clone(&job.shown), judged));
             self.len = 1;
             self.start = NONE;
+            self.left = NONE;
             self.table.fill(NONE);
         }
     }
@@ -232,6 +236,18 @@ impl Memo {
     pub(super) fn compact(&self, member: &Member) -> &[u8] {
         let len = usize::from(member.lead.colon.saturating_sub(member.lead.name)) + 2;
         self.compact[usize::from(member.number)].get(..len).unwrap_or_default()
+    }
+
+    /// The member at hand is left to the machine; it is guessed to be the one of this number.
+    #[inline]
+    pub(super) fn leave(&mut self, number: u8) {
+        self.left = number;
+    }
+
+    /// The one that was left last, if it was in an object at `node`: in the middle of such an object, where
+    /// a piece begins, it is a guess of what came before.
+    pub(super) fn left(&self, node: NodeId) -> Option<u8> {
+        (self.left != NONE && self.member(self.left).node == node).then_some(self.left)
     }
 
     /// What stands for the bracket before the first member of an object at `node`.

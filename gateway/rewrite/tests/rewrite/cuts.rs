@@ -1,6 +1,6 @@
 //! Small bodies, cut in three at every pair of places.
 
-use gateway_rewrite::{Owner, RowRule};
+use gateway_rewrite::{Owner, Rewriter, RowRule};
 
 use crate::setting::{Setting, rewrite};
 
@@ -79,5 +79,29 @@ fn the_place_of_two_cuts_changes_nothing() {
         b"{\"a\":\"\xf4\x90\x80\x80\"}",
     ] {
         at_every_pair_of_places(&Setting::new("$", &["a"]), broken);
+    }
+}
+
+/// Where a piece ends in the middle of a row, the thread remembers the member, and the next piece may be
+/// another caller's.
+#[test]
+fn a_piece_that_begins_in_a_row_is_not_read_with_what_another_caller_may_see() {
+    let (sees, not) =
+        (Setting::new("[]", &["a", "b", "c"]), Setting::new("[]", &["a", "-b", "-c"]));
+    let body = br#"[{"a":1,"b":2,"c":3},{"a":1,"b":2,"c":3},{"a":1,"b":2,"c":3}]"#;
+    for cut in 0..body.len() {
+        let (head, tail) = body.split_at(cut);
+        let (mut seen, mut hidden) = (Vec::new(), Vec::new());
+        let mut bodies = [Rewriter::new(sees.job()), Rewriter::new(not.job())];
+        for piece in [head, tail] {
+            let [one, other] = &mut bodies;
+            one.write(piece, &mut seen).unwrap();
+            other.write(piece, &mut hidden).unwrap();
+        }
+        let [one, other] = bodies.each_mut();
+        one.end(&mut seen).unwrap();
+        other.end(&mut hidden).unwrap();
+        assert_eq!(seen, body, "cut at {cut}");
+        assert_eq!(hidden, br#"[{"a":1},{"a":1},{"a":1}]"#, "cut at {cut}");
     }
 }
