@@ -165,11 +165,15 @@ fn restore_brackets(text: &str) -> Box<str> {
     text.chars().map(restore).collect::<String>().into()
 }
 
+/// A place as the parser and whoever cuts out its line count it: a line ends at `\n`, `\r\n` or `\r`, and
+/// a mark at the start is no column.
 fn position_of(text: &str, offset: usize) -> Position {
     let before = &text[..offset];
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    let line = before.bytes().filter(|b| *b == b'\n').count() + 1;
-    let column = before[line_start..].chars().count() + 1;
+    let before = before.strip_prefix('\u{feff}').unwrap_or(before);
+    let last = before.rfind(['\n', '\r']).map_or(0, |at| at + 1);
+    let pairs = before.matches("\r\n").count();
+    let line = before.bytes().filter(|b| matches!(b, b'\n' | b'\r')).count() - pairs + 1;
+    let column = before[last..].chars().count() + 1;
     Position { line: bounded(line), column: bounded(column) }
 }
 

@@ -377,6 +377,22 @@ fn a_byte_order_mark_at_the_start_and_windows_line_ends_are_no_fault() {
 }
 
 /// Inside `[…]` and `{…}` YAML itself would stop at these brackets.
+/// A fault's line is the line that is shown with it, whatever ends lines.
+#[test]
+fn a_character_that_cannot_stand_is_placed_as_its_line_is_cut_out() {
+    for (text, line, column, source) in [
+        ("version: 1\nkeys: \u{1}\n", 2, 7, "keys: ·"),
+        ("version: 1\r\nkeys: \u{1}\r\n", 2, 7, "keys: ·"),
+        ("version: 1\r\u{1}keys: {}", 2, 1, "·keys: {}"),
+        ("version: 1\r\n\r\n\r\u{1}", 4, 1, "·"),
+        ("\u{feff}a\u{1}", 1, 2, "a·"),
+    ] {
+        let found = &faults(text)[0];
+        let shown = (found.line, found.column, found.caret, found.source.as_str());
+        assert_eq!(shown, (line, column, column, source), "{text:?}");
+    }
+}
+
 #[test]
 fn braces_and_brackets_inside_a_word_need_no_quotes() {
     let text = r#"
