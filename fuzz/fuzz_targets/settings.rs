@@ -1,0 +1,4 @@
+//! What it does and against what it is held: `colonnade_fuzz::settings`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| colonnade_fuzz::settings::run(input));
