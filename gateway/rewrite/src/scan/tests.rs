@@ -2,6 +2,11 @@ use super::*;
 
 type Stop = (&'static str, fn(&[u8], usize) -> usize, fn(u8) -> bool);
 
+/// Miri is some thousand times slower; there the bounds are smaller, not the assertions.
+const fn under_miri(smaller: usize, bound: usize) -> usize {
+    if cfg!(miri) { smaller } else { bound }
+}
+
 const STOPS: [Stop; 6] = [
     ("string", string_stop, |b| !(0x20..0x80).contains(&b) || b == b'"' || b == b'\\'),
     ("text", text_stop, |b| b < 0x20 || b == b'"' || b == b'\\'),
@@ -19,8 +24,8 @@ fn every_byte_at_every_place_of_a_word_is_found_as_a_plain_loop_finds_it() {
             "digits" => b'7',
             _ => b'a',
         };
-        for byte in 0..=255u8 {
-            for place in 0..20 {
+        for byte in (0..=255u8).step_by(under_miri(34, 1)) {
+            for place in (0..20).step_by(under_miri(5, 1)) {
                 let mut bytes = [filler; 20];
                 bytes[place] = byte;
                 // A second one behind it must not move the first.
@@ -88,7 +93,7 @@ fn drawn(len: usize) -> Vec<u8> {
 #[test]
 fn all_widths_see_the_same_marks() {
     let mut bytes: Vec<u8> = (0..=255).cycle().take(64 * 8).collect();
-    bytes.extend(drawn(64 * 500));
+    bytes.extend(drawn(64 * under_miri(16, 500)));
     let plain: Vec<Marks> = bytes.as_chunks().0.iter().map(plainly).collect();
     let mut widths = vec![("words", Kept(Vec::new()))];
     blocks(&bytes, &mut widths[0].1, words::marks, Words);
@@ -145,13 +150,13 @@ impl Task for Answers<'_> {
 
 #[test]
 fn all_widths_answer_alike_and_as_a_plain_loop() {
-    let mut bytes = drawn(3_000);
+    let mut bytes = drawn(under_miri(100, 3_000));
     bytes.extend(0..=255);
     bytes.extend_from_within(..32);
     let widest = run(Answers(&bytes));
     assert_eq!(widest, Answers(&bytes).run(Words));
     assert_eq!(widest.len(), bytes.len() - 31, "as long as there are 32 bytes");
-    for (at, answer) in widest.iter().enumerate() {
+    for (at, answer) in widest.iter().enumerate().step_by(under_miri(13, 1)) {
         let bits = |is: &dyn Fn(u8) -> bool| {
             (0..32).fold(0, |bits, lane| bits | u32::from(is(bytes[at + lane])) << lane)
         };
@@ -272,7 +277,7 @@ fn utf8_is_told_for_every_pair_of_bytes() {
 fn what_is_near_ends_in_zeros_and_lanes_lie_in_it() {
     let bytes = drawn(NEAR + 40);
     let tail = Tail::new();
-    for at in 0..=bytes.len() + 1 {
+    for at in (0..=bytes.len() + 1).step_by(under_miri(23, 1)) {
         let near = near(&bytes, at, &tail);
         let mut plain = bytes.get(at..).unwrap_or_default().to_vec();
         plain.resize(NEAR.max(plain.len()), 0);
@@ -287,7 +292,7 @@ fn what_is_near_ends_in_zeros_and_lanes_lie_in_it() {
 #[test]
 fn pairs_of_bytes_do_not_disturb_each_other() {
     for (name, stop, is_hit) in STOPS {
-        for pair in 0..=u16::MAX {
+        for pair in (0..=u16::MAX).step_by(under_miri(997, 1)) {
             let [one, two] = pair.to_le_bytes();
             let bytes = [b' ', one, two, b' ', b' ', two, one, b' '];
             let plain = bytes.iter().position(|byte| is_hit(*byte)).unwrap_or(8);

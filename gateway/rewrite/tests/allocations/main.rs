@@ -130,6 +130,7 @@ fn list(setting: &Setting, row: &str, times: usize, multiple: usize) -> Vec<u8> 
 /// The row stands at the same place of a piece every time, so a body of ten times the rows, which is
 /// of ten times the pieces, could not be cheaper by chance; and by turns every byte of it is the last of a piece.
 #[test]
+#[cfg_attr(miri, ignore = "long bodies, and an allocator that counts")]
 fn ten_times_the_rows_in_ten_times_the_pieces_allocate_as_often() {
     let mut out = Vec::with_capacity(1 << 20);
     for (label, setting, row) in kinds() {
@@ -153,6 +154,7 @@ fn ten_times_the_rows_in_ten_times_the_pieces_allocate_as_often() {
 
 /// The stack of frames; where rows are judged, what was met of their members.
 #[test]
+#[cfg_attr(miri, ignore = "long bodies, and an allocator that counts")]
 fn a_new_rewriter_allocates_once_and_once_more_where_rows_are_judged() {
     for (label, setting, row) in kinds() {
         let job = setting.job();
@@ -169,6 +171,7 @@ fn a_new_rewriter_allocates_once_and_once_more_where_rows_are_judged() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "long bodies, and an allocator that counts")]
 #[allow(clippy::disallowed_methods, reason = "a thread that has no work area yet")]
 fn a_thread_keeps_its_work_area_and_nothing_else() {
     let setting = Setting::new("data[]", &["id"]);

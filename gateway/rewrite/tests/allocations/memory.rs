@@ -134,6 +134,7 @@ fn spent(body: &Hostile) -> Spent {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "long bodies, and an allocator that counts")]
 fn a_hostile_stream_of_ten_megabytes_holds_less_than_its_bound() {
     for body in hostile_bodies() {
         let Spent { peak, reason, .. } = spent(&body);
@@ -155,6 +156,7 @@ const HELD_BYTES_MAX: i64 = 3 * ROW_BYTES as i64;
 
 /// A row as long as the bound is held; of a longer one nothing more than the bound.
 #[test]
+#[cfg_attr(miri, ignore = "long bodies, and an allocator that counts")]
 fn of_held_rows_one_is_held_and_none_longer_than_the_bound() {
     let endless = hostile("a row without end", r#"{"data":[{"text":""#, "xyz", r#""}]}"#);
     let endless = Hostile { setting: judged(setting()), ..endless };
@@ -172,6 +174,7 @@ fn of_held_rows_one_is_held_and_none_longer_than_the_bound() {
 
 /// Names may be longer than the ids they replace, and what is held is what would come out.
 #[test]
+#[cfg_attr(miri, ignore = "long bodies, and an allocator that counts")]
 fn names_do_not_make_a_held_row_longer_than_its_bound() {
     let row = format!(r#"{{"private":false,"agent":[{}1]}},"#, "1,".repeat(400_000));
     let fallback = "a display name ".repeat(7);

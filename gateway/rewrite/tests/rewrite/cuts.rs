@@ -18,6 +18,7 @@ fn at_every_pair_of_places(setting: &Setting, body: &[u8]) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "every pair of places is long")]
 fn the_place_of_two_cuts_changes_nothing() {
     let judged =
         || Setting::new("data[]", &["a", "o.b", "w!"]).judged_by(Some("p"), &["u"], Some("t"));

@@ -13,6 +13,7 @@ use crate::oracle;
 use crate::setting::{Setting, rewrite};
 
 #[test]
+#[cfg_attr(miri, ignore = "reads files")]
 fn what_failed_once_does_not_fail_again() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
     let mut seen = 0;
