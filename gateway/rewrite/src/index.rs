@@ -125,7 +125,8 @@ impl Index {
         let (more, word) =
             std::iter::once(first).chain(rest).enumerate().find(|(_, word)| *word != 0)?;
         let quote = (block + more) * BLOCK + word.trailing_zeros() as usize;
-        (quote < known).then_some(self.from + quote)
+        // What is blank behind the last byte has none.
+        Some(self.from + quote)
     }
 }
 
@@ -208,6 +209,9 @@ mod tests {
         let (marks, quotes, backslash) = plainly(window);
         let limit = if backslash == window.len() { backslash } else { backslash / 64 * 64 };
         assert_eq!(index.limit, from + limit);
+        for at in [from.saturating_sub(1), from, (from + limit).saturating_sub(1), from + limit] {
+            assert_eq!(index.covers(at), (from..from + limit).contains(&at), "{at}");
+        }
         let known = |place: &usize| *place < limit;
         let marks: Vec<u32> = marks
             .iter()
@@ -243,6 +247,21 @@ mod tests {
                     check(text.as_bytes(), 0);
                     check(text.as_bytes(), 1);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_escaped_in_one_block_is_not_escaped_in_the_next_but_one() {
+        for backslashes in 1..6 {
+            for behind in 0..3 {
+                let text = format!(
+                    "{{\"{}{}{}\",[\"",
+                    "x".repeat(62 - backslashes / 2),
+                    "\\".repeat(backslashes),
+                    "x".repeat(64 - backslashes.div_ceil(2) + behind)
+                );
+                check(text.as_bytes(), 0);
             }
         }
     }

@@ -106,7 +106,8 @@ enum InString {
     Character,
 }
 
-/// Reads a string from behind its opening quote to behind its closing quote.
+/// Reads a string from behind its opening quote to behind its closing quote. Then it stands where the
+/// next one begins.
 #[derive(Default)]
 pub(crate) struct StringLexer {
     at: InString,
@@ -119,11 +120,6 @@ pub(crate) struct StringLexer {
 }
 
 impl StringLexer {
-    #[inline]
-    pub(crate) fn start(&mut self) {
-        self.at = InString::Plain;
-    }
-
     pub(crate) fn run<T: Text>(
         &mut self,
         piece: &[u8],
@@ -299,11 +295,11 @@ impl NumberLexer {
     #[inline]
     pub(crate) fn run(&mut self, piece: &[u8], from: usize) -> Result<Step, Fault> {
         let mut at = from;
-        while at < piece.len() {
+        loop {
             if matches!(self.at, InNumber::Digits | InNumber::Fraction | InNumber::Power) {
                 at = scan::digits_end(piece, at);
             }
-            let Some(byte) = piece.get(at) else { break };
+            let Some(byte) = piece.get(at) else { return Ok(Step::More) };
             self.at = match (self.at, byte) {
                 (InNumber::Start, b'-') => InNumber::Minus,
                 (InNumber::Start | InNumber::Minus, b'0') => InNumber::Zero,
@@ -324,7 +320,6 @@ impl NumberLexer {
             };
             at += 1;
         }
-        Ok(Step::More)
     }
 }
 
@@ -373,7 +368,7 @@ impl LiteralLexer {
             Literal::False => b"false",
             Literal::Null => b"null",
         };
-        if self.read == 0 && piece.get(from..from + word.len()) == Some(word) {
+        if self.read == 0 && piece.get(from..).is_some_and(|rest| rest.starts_with(word)) {
             return Ok(Step::Done(from + word.len()));
         }
         for (index, byte) in piece.iter().enumerate().skip(from) {

@@ -80,7 +80,7 @@ impl Shape {
                 });
             }
         }
-        let listed = if pass_envelope || rows_path.is_empty() { &[] } else { beside };
+        let listed = if pass_envelope { &[] } else { beside };
         let (trie, stops) = build(rows_path, form, listed)?;
         Ok(Shape { trie, stops, form, pass_envelope })
     }
@@ -142,11 +142,10 @@ fn check_path(path: &str) -> Result<(), ShapeError> {
     Ok(())
 }
 
-/// Whether one path is the other or lies in it. The empty path is the whole body.
+/// Whether one path is the other or lies in it.
 fn overlap(one: &str, other: &str) -> bool {
     let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
-    short.is_empty()
-        || long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// A faulty description of an envelope.

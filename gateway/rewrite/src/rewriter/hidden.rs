@@ -22,7 +22,7 @@ impl Rewriter {
             b'{' | b'[' => self.open_hidden(piece, at),
             byte if continues_token(byte) => {
                 self.state = State::HiddenScalar;
-                Ok(at + 1)
+                self.hidden_scalar(piece, at)
             }
             _ => Err(Fault::new(at, Reason::HiddenValue)),
         }

@@ -53,12 +53,11 @@ impl Rewriter {
             return Ok(end);
         }
         self.pass_colon(piece, end);
-        if end + 1 < piece.len() { self.value(piece, end + 1) } else { Ok(end + 1) }
+        self.value(piece, end + 1)
     }
 
     fn start_name(&mut self, piece: &[u8], at: usize) -> usize {
         self.name.at = NameAt::Piece { from: at, to: ELSEWHERE };
-        self.name.lexer.start();
         self.name.decoded.clear();
         if self.top.verbatim {
             self.output.range(piece, at, at + 1);

@@ -376,7 +376,7 @@ impl Rewriter {
         self.slot = slot;
         self.state = State::Value;
         let value = at + usize::from(lead.value);
-        if value < piece.len() { self.value(piece, value) } else { Ok(value) }
+        self.value(piece, value)
     }
 
     /// Writes what stands for an assistant id.
@@ -384,7 +384,6 @@ impl Rewriter {
         let id = match piece[value] {
             b'"' => &piece[value + 1..end - 1],
             b'-' | b'0'..=b'9' => &piece[value..end],
-            b'n' => return self.output.range(piece, value, end),
             _ => return self.output.literal(piece, b"null"),
         };
         match name_of(&self.job.names, self.ids, &mut self.totals, Some(id)) {

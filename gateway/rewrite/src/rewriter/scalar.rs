@@ -31,7 +31,6 @@ impl Rewriter {
         self.scalar.raw.clear();
         match piece[at] {
             b'"' => {
-                self.scalar.string.start();
                 self.take_bytes(piece, at, at + 1);
                 self.state = State::String;
                 Ok(at + 1)

@@ -14,7 +14,7 @@ impl Rewriter {
             return at;
         }
         let end = scan::space_end(piece, at);
-        if self.top.verbatim && at < end {
+        if self.top.verbatim {
             self.output.range(piece, at, end);
         }
         end

@@ -94,7 +94,8 @@ impl Rewriter {
     /// What a row's members are treated as.
     pub(super) fn row_contents(&self) -> Slot {
         let facts = self.job.shown.facts(ROOT);
-        if facts.is_whole() && facts.is_shown() {
+        // The root is a column only where everything passes.
+        if facts.is_shown() {
             return self.copied(Slot::at(Mode::Copy, ROOT, facts));
         }
         Slot::at(Mode::Filter, ROOT, facts)
@@ -122,7 +123,7 @@ impl Rewriter {
             _ => leaf && nested < 2,
         };
         if !is_kept {
-            self.count_misshapen(facts, leaf, piece[at]);
+            self.count_misshapen(facts, leaf);
             return self.drop_value(piece, at);
         }
         self.announce(piece);
@@ -132,12 +133,13 @@ impl Rewriter {
         }
     }
 
-    /// Counts a member that is dropped though something at its node is shown.
-    fn count_misshapen(&mut self, facts: Facts, leaf: bool, first: u8) {
+    /// Counts a member that is dropped though something at its node is shown: a container where the
+    /// `leaf` is, a scalar where it is not.
+    fn count_misshapen(&mut self, facts: Facts, leaf: bool) {
         if !self.top.is_object {
             return;
         }
-        if facts.is_column() && !leaf && !matches!(first, b'{' | b'[') {
+        if facts.is_column() && !leaf {
             self.totals.columns_hidden += 1;
         } else {
             self.totals.columns_unlisted += 1;
