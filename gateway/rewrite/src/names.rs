@@ -143,7 +143,13 @@ mod tests {
             let json = quoted(name);
             assert_eq!(serde_json::from_slice::<String>(&json).unwrap(), name, "{name:?}");
         }
-        assert_eq!(&*quoted("é\u{1}"), "\"é\\u0001\"".as_bytes());
+        for (name, json) in [
+            ("é\u{1}\u{1f}", r#""é\u0001\u001f""#),
+            ("\n\r\t", r#""\n\r\t""#),
+            ("\"\\/", r#""\"\\/""#),
+        ] {
+            assert_eq!(&*quoted(name), json.as_bytes(), "{name:?}");
+        }
     }
 
     #[test]

@@ -221,6 +221,11 @@ impl Memo {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
     #[inline(always)]
     pub(super) fn members(&self) -> &[Member; MEMBERS_MAX] {
         &self.members

@@ -234,3 +234,6 @@ fn is_bare(piece: &[u8], value: usize, end: usize) -> bool {
     };
     step == Ok(Step::Done(end))
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,10 @@
 
 use crate::setting::Setting;
 
-const NAMES: [(&str, &str); 4] = [
+const NAMES: [(&str, &str); 5] = [
     ("asst_1", "Front desk"),
     ("7", "Seven"),
+    ("\u{8}\u{c}\n\r\t/\"\\", "Every escape"),
     ("é\"", "Quote \" Slash / Back \\ Tab\tEnd"),
     ("null", "no"),
 ];
@@ -28,6 +29,8 @@ fn an_id_is_looked_up_by_its_text_or_its_digits() {
         (r#""asst_12""#, "null"),
         (r#""""#, "null"),
         (r#""é\"""#, r#""Quote \" Slash / Back \\ Tab\tEnd""#),
+        (r#""\b\f\n\r\t\/\"\\""#, r#""Every escape""#),
+        (r#""\u0008\u000C\u000a\u000D\u0009\u002f\u0022\u005c""#, r#""Every escape""#),
         (r#""\u00e9\u0022""#, r#""Quote \" Slash / Back \\ Tab\tEnd""#),
         ("null", "null"),
         ("true", "null"),
@@ -111,6 +114,11 @@ fn ids_are_replaced_at_configured_paths_of_any_depth() {
             &["agent@", "agent.id@", "agent.x"],
             r#"{"agent":{"id":7,"x":1,"y":2}}"#,
             r#"{"agent":{"id":"Seven","x":1}}"#,
+        ),
+        (
+            &["agent@", "agent.id@"],
+            r#"{"agent":7,"agent":"asst_1","agent":[{"id":7},"asst_1"],"agent":"x"}"#,
+            r#"{"agent":"Seven","agent":"Front desk","agent":[{"id":"Seven"},"Front desk"],"agent":null}"#,
         ),
         (&["agent@", "-agent.id@"], r#"{"agent":{"id":7}}"#, r#"{"agent":null}"#),
         (&["-agent@", "agent.id@"], r#"{"agent":7}"#, "{}"),

@@ -99,8 +99,24 @@ fn columns_are_found_by_path_and_by_any_part_of_it() {
         assert_eq!(catalogue.column(path), None, "{path}");
     }
     assert!(catalogue.has_assistants() && !catalogue.is_all());
-    let judges = (catalogue.judges_private(), catalogue.judges_owner(), catalogue.judges_team());
-    assert_eq!(judges, (true, false, false));
+}
+
+#[test]
+fn a_catalogue_says_what_its_rows_are_judged_by() {
+    let path = || "a.b".to_owned();
+    let none = VisibilitySpec::default;
+    for (visibility, expected) in [
+        (none(), (false, false, false)),
+        (VisibilitySpec { private: Some(path()), ..none() }, (true, false, false)),
+        (VisibilitySpec { owner: vec![path(), "c".to_owned()], ..none() }, (false, true, false)),
+        (VisibilitySpec { team: Some(path()), ..none() }, (false, false, true)),
+    ] {
+        let catalogue = Catalogue::compile(&spec(&["id"], visibility.clone())).unwrap();
+        let judges =
+            (catalogue.judges_private(), catalogue.judges_owner(), catalogue.judges_team());
+        assert_eq!(judges, expected, "{visibility:?}");
+        assert!(!catalogue.has_assistants());
+    }
 }
 
 #[test]

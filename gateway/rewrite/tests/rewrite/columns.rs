@@ -1,5 +1,7 @@
 //! Which members of a row pass.
 
+use gateway_rewrite::{Rewriter, RowRule};
+
 use crate::setting::Setting;
 
 /// One row in, one row out.
@@ -21,8 +23,63 @@ fn an_unlisted_or_hidden_column_is_absent_not_null() {
         (&["a"], r#"{}"#, r#"{}"#),
         (&["a"], r#" { "b" : [ ] , "a" : 1 , "c" : { } } "#, r#"{"a":1}"#),
         (&["a"], r#"{"a":null}"#, r#"{"a":null}"#),
+        (&["a"], r#"{"x:":1,"a":2,":":3,",":4}"#, r#"{"a":2}"#),
     ] {
         assert_eq!(row(columns, body), expected, "{columns:?} {body}");
+    }
+}
+
+/// In rows that follow each other, where a name is guessed before it is read.
+#[test]
+fn names_that_differ_in_one_byte_are_told_apart_at_any_length() {
+    for len in [1, 7, 8, 15, 16, 17, 28, 29, 30, 31, 40, 59, 60, 61, 62, 63, 64, 65, 100, 200] {
+        let name = "abcdefghijklmnopqrstuvwxyz".repeat(8)[..len].to_owned();
+        let setting = Setting::new("[]", &[&name, "-h"]);
+        for place in 0..len {
+            let mut other = name.clone();
+            other.replace_range(place..=place, "_");
+            for row in [
+                format!(r#"{{"{name}":1,"{other}":2,"{name}":3}}"#),
+                format!(r#"{{"h":[],"{name}":1,"{name}":3,"{other}":2}}"#),
+                format!(r#"{{"{other}":2,"{name}":1,"{other}":"x","{name}":3}}"#),
+            ] {
+                let kept = format!(r#"{{"{name}":1,"{name}":3}}"#);
+                let body = format!("[{row},{row},{row}]");
+                assert_eq!(setting.accepts(&body), format!("[{kept},{kept},{kept}]"), "{body}");
+            }
+        }
+    }
+}
+
+#[test]
+fn white_space_around_the_members_of_a_row_is_dropped_wherever_it_stands() {
+    let setting = Setting::new("[]", &["a", "agent@", "-h", "o.b"])
+        .names(&[("id", "name")], None)
+        .judged_by(Some("p"), &[], None);
+    let rule = RowRule { hide_private: true, ..RowRule::default() };
+    let kept = r#"{"a":"x","agent":"name","o":{"b":1},"p":false,"a":2}"#;
+    let kept = kept.replace(r#""p":false,"#, "");
+    for blank in [" ", "\n    ", "\t\r\n"] {
+        for places in 0..1 << 4_u32 {
+            let [before, colon, value, behind] =
+                [1, 2, 4, 8].map(|place| if places & place == 0 { "" } else { blank });
+            let member =
+                |name: &str, text: &str| format!("{before}\"{name}\"{colon}:{value}{text}{behind}");
+            let members = [
+                member("h", "1"),
+                member("a", r#""x""#),
+                member("x", "[1]"),
+                member("agent", r#""id""#),
+                member("o", &format!("{{{}}}", member("b", "1"))),
+                member("p", "false"),
+                member("a", "2"),
+            ];
+            let row = format!("{{{}}}", members.join(","));
+            let body = format!("[{row},{row},{row}]");
+            let expected = format!("[{kept},{kept},{kept}]");
+            assert_eq!(setting.accepts(&body), expected, "{body}");
+            assert_eq!(setting.clone().rule(rule.clone()).accepts(&body), expected, "{body}");
+        }
     }
 }
 
@@ -175,8 +232,8 @@ fn kept_numbers_and_strings_keep_their_bytes() {
 
 #[test]
 fn dropped_members_are_counted_once_each() {
-    let setting =
-        Setting::new("data[]", &["a", "-b", "c.d", "-c.e", "-f.g", "-i.j.k"]).beside(&["meta"]);
+    let columns = ["a", "-b", "c.d", "-c.e", "-f.g", "-i.j.k", "-l", "l.m", "-l.n@"];
+    let setting = Setting::new("data[]", &columns).beside(&["meta"]);
     for (row, hidden, unlisted) in [
         ("{}", 0, 0),
         (r#"{"a":1,"b":2}"#, 1, 0),
@@ -186,8 +243,28 @@ fn dropped_members_are_counted_once_each() {
         (r#"{"f":{"g":1,"x":2}}"#, 1, 0),
         (r#"{"a":[1,[2],{}]}"#, 0, 0),
         (r#"{"i":{"j":{"k":1}},"j":1}"#, 1, 1),
+        (r#"{"l":1,"l":"x","l":{"m":1},"l":[],"l":null}"#, 2, 0),
+        (r#"{"l":[1,{"m":{}},{"m":[2,[3]]}],"l":{"n":{}}}"#, 1, 1),
     ] {
         let totals = setting.totals(format!(r#"{{"other":1,"data":[{row}]}}"#));
         assert_eq!((totals.columns_hidden, totals.columns_unlisted), (hidden, unlisted), "{row}");
+    }
+}
+
+/// Also of a body that is refused or given up half-way.
+#[test]
+fn the_totals_so_far_can_be_asked_for_at_any_time() {
+    let mut rewriter = Rewriter::new(Setting::new("[]", &["a", "-h"]).job());
+    let mut out = Vec::new();
+    for (piece, is_accepted, expected) in [
+        ("[", true, (0, 0, 0)),
+        (r#"{"a":1,"h":2,"x":3},{"h":"#, true, (1, 2, 1)),
+        ("1},{},", true, (3, 2, 1)),
+        (r#"{"x":?"#, false, (3, 2, 2)),
+    ] {
+        assert_eq!(rewriter.write(piece.as_bytes(), &mut out).is_ok(), is_accepted, "{piece}");
+        let totals = rewriter.totals();
+        let counted = (totals.rows, totals.columns_hidden, totals.columns_unlisted);
+        assert_eq!(counted, expected, "{piece}");
     }
 }

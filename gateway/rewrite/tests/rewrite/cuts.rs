@@ -78,6 +78,9 @@ fn the_place_of_two_cuts_changes_nothing() {
         b"{\"a\":\"x\x80\"}",
         b"{\"a\":\"\xe0\x80\xaf\"}",
         b"{\"a\":\"\xf4\x90\x80\x80\"}",
+        b"{\"a\":ttrue}",
+        b"{\"a\":ffalse}",
+        b"{\"a\":nnull}",
     ] {
         at_every_pair_of_places(&Setting::new("$", &["a"]), broken);
     }

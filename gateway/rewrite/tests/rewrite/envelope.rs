@@ -131,6 +131,11 @@ fn an_envelope_that_passes_passes_as_it_came() {
     let body = "{ \"x\" : [1, {\"items\":[{\"b\":1}]}],\n\"r\" : { \"n\":\t1, \"items\" : [ {\"b\":1, \"a\": 2 } ,{}], \"z\":null } , \"y\":{}}";
     let expected = "{ \"x\" : [1, {\"items\":[{\"b\":1}]}],\n\"r\" : { \"n\":\t1, \"items\" : [{\"a\":2},{}], \"z\":null } , \"y\":{}}";
     assert_eq!(setting.accepts(body), expected);
+    // Nor is anything of it dropped for a list that other callers are held to.
+    let listed = setting.clone().beside(&["x.a", "y"]);
+    assert_eq!(listed.accepts(body), expected);
+    let text = r#"{"x":"text","y":[1],"r":{"items":[]}}"#;
+    assert_eq!(listed.accepts(text), text);
     assert_eq!(setting.refuses(r#"{"x":nul,"r":{"items":[]}}"#), Some(Reason::Literal));
 }
 

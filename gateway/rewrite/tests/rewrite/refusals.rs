@@ -131,9 +131,15 @@ fn walked_structure_must_be_by_the_grammar() {
         (r#"{"x":a"b"}"#, HiddenValue),
         (r#"{"x":1:2}"#, HiddenValue),
         (r#"{"x":1{}}"#, HiddenValue),
+        (r#"{"x":]1],"a":1}"#, HiddenValue),
         (r#"{"x":"a""b"}"#, Syntax),
         (r#"{"x":{}{}}"#, Syntax),
         (r#"{"x":1 2}"#, Syntax),
+        (r#" {"a":xx1}"#, Syntax),
+        (r#"{x":"y,","a":1}"#, Syntax),
+        (r#"{"x":[]y,"a":1}"#, Syntax),
+        (r#"{"x":{}"y","a":1}"#, Syntax),
+        (r#"{"x":[[]]:1,"a":1}"#, Syntax),
         (r#"{"x":[}]}"#, BracketMismatch),
         (r#"{"x":{]}}"#, BracketMismatch),
         (r#"{"x":[{"y":[}]]}}"#, BracketMismatch),
@@ -168,6 +174,28 @@ fn walked_structure_must_be_by_the_grammar() {
             "{body:?} became {:?}",
             String::from_utf8_lossy(&outcome.out)
         );
+    }
+}
+
+/// C7: each bracket of a hidden value is answered by its own kind, whatever kinds are around it.
+#[test]
+fn a_hidden_bracket_is_answered_by_its_own_kind() {
+    for kinds in 0..1 << 3_u32 {
+        for depth in 1..=3 {
+            let open: String = (0..depth).map(|at| b"[{"[kinds >> at & 1] as char).collect();
+            let close: String = (0..depth).rev().map(|at| b"]}"[kinds >> at & 1] as char).collect();
+            let inner = if open.ends_with('[') { "1,[],{}" } else { r#""y":[],"z":{}"# };
+            let body = |close: &str| format!(r#"{{"x":{open}{inner}{close},"a":1}}"#);
+            assert_eq!(filtered().accepts(body(&close)), r#"{"a":1}"#);
+            for place in 0..depth {
+                let mut other = close.clone().into_bytes();
+                other[place] ^= b']' ^ b'}';
+                let body = body(std::str::from_utf8(&other).unwrap());
+                let error = filtered().run(&body).result.unwrap_err();
+                let at = 5 + open.len() + inner.len() + place;
+                assert_eq!((error.at, error.reason), (at as u64, BracketMismatch), "{body}");
+            }
+        }
     }
 }
 
@@ -215,6 +243,12 @@ fn every_container_counts_towards_the_depth_hidden_ones_too() {
         }
     }
     assert_eq!(filtered().bounds(0, 1 << 20).refuses("{}"), Some(TooDeep));
+    for value in ["[]", "[[1]]", "{}"] {
+        for name in ["a", "h", "w", "x"] {
+            let body = format!(r#"{{"{name}":{value},"a":1}}"#);
+            assert_eq!(filtered().bounds(1, 1 << 20).refuses(&body), Some(TooDeep), "{body}");
+        }
+    }
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Which rows pass.
 
-use gateway_rewrite::{Owner, Reason, RowRule};
+use std::sync::Arc;
 
-use crate::setting::Setting;
+use gateway_rewrite::{Job, Owner, Reason, RowRule};
+
+use crate::setting::{Setting, rewrite};
 
 fn no_private() -> RowRule {
     RowRule { hide_private: true, ..RowRule::default() }
@@ -258,5 +260,54 @@ fn a_held_row_may_have_as_many_bytes_as_the_bound() {
         let out = String::from_utf8(held.run(&body).out).unwrap();
         assert_eq!(out.contains("1234"), reason.is_none(), "nothing of a long row leaves: {slack}");
         assert_eq!(setting.refuses(&body), None, "a row that is not held has no bound");
+    }
+}
+
+/// P3 P4 P6: what a thread remembers of one caller's rows says nothing about another's.
+#[test]
+fn callers_who_share_their_columns_are_judged_each_by_their_own_rule() {
+    let setting =
+        Setting::new("[]", &["a", "private"]).judged_by(Some("private"), &["user"], Some("team"));
+    let job = setting.job();
+    let row = r#"{"private":false,"a":1,"user":"u1","team":7}"#;
+    let other = r#"{"private":true,"a":1,"user":"u2","team":8}"#;
+    let body = format!("[{row},{other},{row},{other}]");
+    let rules = [
+        RowRule::default(),
+        no_private(),
+        owned_by("u1", None),
+        of_teams(&["7"]),
+        of_teams(&["8"]),
+    ];
+    for first in &rules {
+        for (rule, [seen, others]) in rules.iter().zip([[2, 2], [2, 0], [2, 0], [2, 0], [0, 2]]) {
+            let [_, out] = [first, rule].map(|rule| {
+                let job = Job { rows: Arc::new(rule.clone()), ..job.clone() };
+                String::from_utf8(rewrite(&job, [body.as_bytes()]).out).unwrap()
+            });
+            let count = |text: &str| out.matches(text).count();
+            let counts = [count("\"private\":false"), count("\"private\":true")];
+            assert_eq!(counts, [seen, others], "{rule:?} behind {first:?}");
+        }
+    }
+}
+
+/// A name may be longer than the id that came: then the bound is of what is held.
+#[test]
+fn a_held_row_may_become_as_long_as_the_bound_by_its_names() {
+    let name = "a name that is longer than all of the row as it came, by far".to_owned();
+    let setting = Setting::new("data[]", &["agent@", "a"])
+        .names(&[("7", &name)], Some(&name))
+        .judged_by(Some("p"), &[], None);
+    for id in ["7", r#""7""#, r#""\u0037""#, r#""no name""#] {
+        let row = format!(r#"{{"p":false,"agent":{id},"a":1}}"#);
+        let held = format!(r#"{{"agent":"{name}""#).len();
+        assert!(row.len() < held);
+        for (bound, reason) in [(held, None), (held - 1, Some(Reason::RowTooLong))] {
+            let setting = setting.clone().bounds(8, bound);
+            let body = format!(r#"{{"data":[{row}]}}"#);
+            assert_eq!(setting.clone().rule(no_private()).refuses(&body), reason, "{id}");
+            assert_eq!(setting.refuses(&body), None, "a row that is not held has no bound: {id}");
+        }
     }
 }
