@@ -40,9 +40,11 @@ fn as_the_oracle_says(
 }
 
 /// A thousand cases, or as many as `PROPTEST_CASES` says.
+#[allow(clippy::disallowed_methods, reason = "a test may be told how long to look")]
 fn config() -> ProptestConfig {
     let default = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
-    ProptestConfig { cases: default.cases.max(1000), ..default }
+    let is_told = std::env::var_os("PROPTEST_CASES").is_some();
+    ProptestConfig { cases: if is_told { default.cases } else { 1000 }, ..default }
 }
 
 proptest! {
