@@ -309,6 +309,16 @@ fn the_inside_of_a_hidden_value_may_be_anything() {
         let outcome = filtered().run(&body);
         assert_eq!(outcome.result.is_ok().then_some(outcome.out), expected, "{value}");
     }
+    // Nor what is dropped because it has another form than its column.
+    for (body, expected) in [
+        (r#"{"a":{x:'y',},"a":1}"#, r#"{"a":1}"#),
+        (r#"{"a":[1,{x:'y',},2,[NaN,],3]}"#, r#"{"a":[1,2,3]}"#),
+        (r#"{"o":0x1F,"a":1}"#, r#"{"a":1}"#),
+        (r#"{"o":truth,"a":1}"#, r#"{"a":1}"#),
+        (r#"{"o":["\q",{"a":2}],"a":1}"#, r#"{"o":[{"a":2}],"a":1}"#),
+    ] {
+        assert_eq!(filtered().accepts(body), expected, "{body}");
+    }
     let raw = b"{\"x\":[\xff\xfe,\"\xc0\xaf\x00\"],\"a\":1}";
     assert_eq!(filtered().accepts(raw), r#"{"a":1}"#);
 }
