@@ -17,7 +17,7 @@ use crate::input::{At, Params, Unread};
 use crate::keys::given;
 use crate::problem::{BodyFault, Problem};
 use crate::read::part;
-use crate::scalar::{Email, Id, Name, Span, Team, is_id};
+use crate::scalar::{Email, Id, Name, Team, Wait, is_id};
 use crate::schema::near;
 use crate::secrecy::{key_faults, repeated};
 use crate::write::Applied;
@@ -103,7 +103,7 @@ pub(crate) struct NewAccountBody {
     path = "/accounts",
     tag = "accounts",
     operation_id = "createAccount",
-    params(("wait" = Option<Span>, Query, description = "Wait so long for all nodes")),
+    params(("wait" = inline(Option<Wait>), Query, description = "Wait so long for all nodes")),
     request_body = NewAccountBody,
     responses((status = 201, body = ChangedAccount, description = "Made")),
 )]
@@ -174,7 +174,7 @@ pub(crate) struct AlterAccountBody {
     operation_id = "alterAccount",
     params(
         ("account" = String, Path, description = "Id of the account"),
-        ("wait" = Option<Span>, Query, description = "Wait so long for all nodes"),
+        ("wait" = inline(Option<Wait>), Query, description = "Wait so long for all nodes"),
     ),
     request_body = AlterAccountBody,
     responses((status = 200, body = ChangedAccount)),
@@ -320,7 +320,7 @@ pub(crate) struct UserBody {
     params(
         ("account" = String, Path, description = "Id of the account"),
         ("user" = Id, Path, description = "Id of the user"),
-        ("wait" = Option<Span>, Query, description = "Wait so long for all nodes"),
+        ("wait" = inline(Option<Wait>), Query, description = "Wait so long for all nodes"),
     ),
     request_body = UserBody,
     responses((status = 200, body = ChangedUser)),

@@ -42,7 +42,9 @@ pub struct Tokens(pub Vec<AdminToken>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unauthorised {
     NoTokenConfigured,
-    NoSuchToken,
+    /// None was given, which is no guess.
+    NoToken,
+    WrongToken,
 }
 
 impl Tokens {
@@ -52,7 +54,8 @@ impl Tokens {
             return Err(Unauthorised::NoTokenConfigured);
         }
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
-        let value = values.next().filter(|_| values.next().is_none());
+        let value = values.next().ok_or(Unauthorised::NoToken)?;
+        let value = values.next().is_none().then_some(value);
         let token = value.and_then(|value| {
             let (scheme, token) = value.as_bytes().split_at_checked(7)?;
             scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
@@ -62,6 +65,6 @@ impl Tokens {
             .iter()
             .fold(None, |found, known| if known.digest == digest { Some(known) } else { found })
             .cloned()
-            .ok_or(Unauthorised::NoSuchToken)
+            .ok_or(Unauthorised::WrongToken)
     }
 }

@@ -24,7 +24,7 @@ use crate::guard::Caller;
 use crate::input::{At, Params, Unread, bad_parameter};
 use crate::ordered::Ordered;
 use crate::problem::{BodyFault, Problem};
-use crate::scalar::Span;
+use crate::scalar::{Wait, is_id};
 use crate::schema::{below, near};
 use crate::secrecy::{key_faults, repeated};
 
@@ -70,7 +70,7 @@ pub(crate) async fn columns(
     params(
         ("account" = String, Path, description = "Id of the account"),
         ("team" = Option<String>, Query, description = "Of this team"),
-        ("wait" = Option<Span>, Query, description = "Wait so long for all nodes"),
+        ("wait" = inline(Option<Wait>), Query, description = "Wait so long for all nodes"),
     ),
     request_body = Columns,
     responses((status = 200, body = Columns, description = "In force from now on")),
@@ -103,7 +103,7 @@ fn team(account: &AccountRecord, asked: Option<&str>) -> Result<Option<String>, 
     let Some(team) = asked else { return Ok(None) };
     let is_its_own = match &account.teams {
         Some(teams) => teams.iter().any(|known| known == team),
-        None => crate::scalar::is_id(team),
+        None => is_id(team),
     };
     if is_its_own {
         Ok(Some(team.to_owned()))
@@ -237,7 +237,7 @@ pub(crate) async fn assistants(
     operation_id = "putAssistants",
     params(
         ("account" = String, Path, description = "Id of the account"),
-        ("wait" = Option<Span>, Query, description = "Wait so long for all nodes"),
+        ("wait" = inline(Option<Wait>), Query, description = "Wait so long for all nodes"),
     ),
     request_body = Assistants,
     responses((status = 200, body = Assistants, description = "In force from now on")),

@@ -112,7 +112,8 @@ fn admitted(api: &Api, headers: &HeaderMap, from: IpAddr) -> Result<AdminToken, 
             "no_admin_token",
             "No admin token is configured. Set `admin.tokens`, or start with COLONNADE_ADMIN_TOKEN.",
         )),
-        Err(Unauthorised::NoSuchToken) => match api.throttle().failed(from, api.node().now()) {
+        Err(Unauthorised::NoToken) => Err(wrong_token()),
+        Err(Unauthorised::WrongToken) => match api.throttle().failed(from, api.node().now()) {
             Ok(()) => Err(wrong_token()),
             Err(seconds) => Err(Problem::new(
                 StatusCode::TOO_MANY_REQUESTS,

@@ -26,7 +26,7 @@ use crate::input::{At, Params, Read, Unread, bad_parameter};
 use crate::limits::Limits;
 use crate::node::{KeyText, NoRandomness};
 use crate::problem::Problem;
-use crate::scalar::{Name, Network, Span, Time};
+use crate::scalar::{Name, Network, Span, Time, Wait};
 use crate::secrecy::{holds_key, key_fault};
 use crate::write::{Made, Writing};
 use body::{ImportBody, NewKeyBody, networks};
@@ -46,7 +46,7 @@ const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
     operation_id = "createKey",
     params(
         ("account" = String, Path, description = "Id of the account"),
-        ("wait" = Option<Span>, Query, description = "Wait so long for all nodes"),
+        ("wait" = inline(Option<Wait>), Query, description = "Wait so long for all nodes"),
         ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
             description = "The same creation sent twice makes one key; the second answer does not show it"),
     ),
@@ -99,7 +99,7 @@ pub(crate) async fn create(
     operation_id = "importKey",
     params(
         ("account" = String, Path, description = "Id of the account"),
-        ("wait" = Option<Span>, Query, description = "Wait so long for all nodes"),
+        ("wait" = inline(Option<Wait>), Query, description = "Wait so long for all nodes"),
     ),
     request_body = ImportBody,
     responses((status = 201, body = ChangedKey, description = "Taken")),
@@ -246,7 +246,7 @@ pub(crate) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     operation_id = "alterKey",
     params(
         ("key" = String, Path, description = "Id of the key, never the key"),
-        ("wait" = Option<Span>, Query, description = "Wait so long for all nodes"),
+        ("wait" = inline(Option<Wait>), Query, description = "Wait so long for all nodes"),
     ),
     request_body = AlterKeyBody,
     responses((status = 200, body = ChangedKey)),
@@ -329,7 +329,7 @@ pub(crate) struct RegenerateBody {
     operation_id = "regenerateKey",
     params(
         ("key" = String, Path, description = "Id of the key, never the key"),
-        ("wait" = Option<Span>, Query, description = "Wait so long for all nodes"),
+        ("wait" = inline(Option<Wait>), Query, description = "Wait so long for all nodes"),
     ),
     request_body = RegenerateBody,
     responses((status = 200, body = CreatedKey)),
@@ -366,7 +366,7 @@ pub(crate) struct NoBody {}
     operation_id = "revokeKey",
     params(
         ("key" = String, Path, description = "Id of the key, never the key"),
-        ("wait" = Option<Span>, Query, description = "Wait so long for all nodes"),
+        ("wait" = inline(Option<Wait>), Query, description = "Wait so long for all nodes"),
     ),
     request_body = NoBody,
     responses((status = 200, body = ChangedKey, description = "This node refuses it from now on")),

@@ -113,11 +113,8 @@ fn add_problems(operation: &mut Value) {
 }
 
 fn add_problem(responses: &mut Map<String, Value>, status: &str, description: &str) {
-    let answer = json!({
-        "description": description,
-        "content": { "application/problem+json": {
-            "schema": { "$ref": "#/components/schemas/Problem" },
-        }},
-    });
-    responses.entry(status).or_insert(answer);
+    let answer = responses.entry(status).or_insert_with(|| json!({ "description": description }));
+    // Some operations have an answer of their own with this status.
+    answer["content"]["application/problem+json"] =
+        json!({ "schema": { "$ref": "#/components/schemas/Problem" } });
 }

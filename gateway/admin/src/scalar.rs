@@ -166,6 +166,14 @@ text_scalar!(
     "A whole number and a unit."
 );
 text_scalar!(
+    Wait,
+    u64,
+    |text| parse_duration(&text),
+    "duration-text",
+    Some("^([0-9]{1,4}ms|[12]?[0-9]s|30s)$"),
+    "How long to wait: up to `30s`."
+);
+text_scalar!(
     Network,
     IpNet,
     |text| parse_network(&text),

@@ -104,6 +104,9 @@ async fn failures_are_throttled_and_good_tokens_are_not() {
         }
         assert_eq!(admin.get("/status").await.status, 200);
     }
+    let none = Request::get("/admin/v1/status").body(Body::empty()).unwrap();
+    let none = admin.send(none).await;
+    assert_eq!(none.code(), (401, "invalid_admin_token"), "no token is no guess");
     admin.node.pass(60_000);
     assert_eq!(admin.ask("wrong", "GET", "/status", None).await.status, 401);
 }
