@@ -39,8 +39,8 @@ listeners: [{ address: "127.0.0.1:0" }]
 admin:
   address: "127.0.0.1:0"
   tokens:
-    - { name: root, digest: "$(digest "$root")", permissions: [keys, data, accounts] }
-    - { name: reader, digest: "$(digest "$reader")", permissions: [read] }
+    root: { digest: "$(digest "$root")", permissions: [keys, data, accounts] }
+    reader: { digest: "$(digest "$reader")", permissions: [read] }
 telemetry: { address: "127.0.0.1:0", access_log: off }
 store: { sqlite: colonnade.db }
 upstreams: { calls: { servers: ["127.0.0.1:9"] } }

@@ -90,6 +90,7 @@ mod tests {
     use std::net::SocketAddr;
     use std::time::Instant;
 
+    use axum::Extension;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -113,6 +114,21 @@ mod tests {
         let mut said = Vec::new();
         timeout(SOON, stream.read_to_end(&mut said)).await??;
         Ok(String::from_utf8_lossy(&said).into_owned())
+    }
+
+    #[tokio::test]
+    async fn a_request_knows_where_it_comes_from() -> std::io::Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let told = |Extension(ClientAddress(from)): Extension<ClientAddress>| async move {
+            from.to_string()
+        };
+        let router = Router::new().route("/", get(told));
+        tokio::spawn(serve_within(listener, router, BOUNDS));
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await?;
+        assert!(rest(stream).await?.ends_with("\r\n127.0.0.1"));
+        Ok(())
     }
 
     #[tokio::test]

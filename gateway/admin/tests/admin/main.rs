@@ -7,6 +7,7 @@ mod columns;
 mod document;
 mod errors;
 mod file;
+mod gone;
 mod lifecycle;
 mod listing;
 mod node;
