@@ -39,18 +39,20 @@ async fn a_revocation_is_answered_once_it_is_served() {
 #[tokio::test]
 async fn what_is_not_served_in_time_is_not_said_to_be() {
     let admin = Admin::with_acme().await;
-    let id = admin.key("CRM").await;
+    let (id, leaked) = (admin.key("CRM").await, admin.key("Leaked").await);
     admin.node.serves.store(false, Ordering::Release);
-    let (revoke, regenerate) = (format!("/keys/{id}/revoke"), format!("/keys/{id}/regenerate"));
+    let (revoke, regenerate) = (format!("/keys/{id}/revoke"), format!("/keys/{leaked}/regenerate"));
     let body = json!({"name": "New", "scopes": ["calls:read"]});
-    let (regenerated, created) =
-        tokio::join!(admin.post(&regenerate, json!({})), admin.post("/accounts/acme/keys", body),);
+    let (regenerated, created, revoked) = tokio::join!(
+        admin.post(&regenerate, json!({})),
+        admin.post("/accounts/acme/keys", body),
+        admin.post(&revoke, json!({})),
+    );
     assert_eq!(regenerated.code(), (503, "not_served_yet"));
     assert!(regenerated.json.get("key").is_none());
     assert_eq!(regenerated.header("retry-after"), Some("1"));
     assert_eq!((created.status.as_u16(), &created.json["served"]), (201, &json!(false)));
     assert!(created.json["key"].is_string());
-    let revoked = admin.post(&revoke, json!({})).await;
     assert_eq!(revoked.code(), (503, "not_served_yet"));
     assert_eq!(admin.get(&format!("/keys/{id}")).await.good()["status"], json!("revoked"));
     admin.node.serves.store(true, Ordering::Release);
