@@ -9,28 +9,32 @@ use crate::scan::{Tail, Task, Words};
 /// What is said of a scalar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Answers {
-    is_hidden: bool,
-    shown_end: usize,
-    is_short_string: bool,
+    is_short_hidden: bool,
+    is_string_of: bool,
+    is_short_shown: bool,
+    is_text: bool,
     is_short_bare: bool,
-    is_long_string: bool,
+    shown_end: usize,
 }
 
-struct Ask<'a>(Scalar<'a>);
+struct Ask<'a> {
+    scalar: Scalar<'a>,
+    shown: ShownEnd<'a>,
+}
 
 impl Task for Ask<'_> {
     type Done = Answers;
 
     fn run(self, lanes: impl Lanes) -> Answers {
-        let Ask(scalar) = self;
-        let is_string = scalar.piece.get(scalar.value) == Some(&b'"');
+        let Ask { scalar, shown } = self;
+        let is_string = shown.piece.get(shown.value) == Some(&b'"');
         Answers {
-            is_hidden: scalar.is_hidden(lanes),
-            shown_end: scalar.shown_end(lanes),
-            is_short_string: is_string && scalar.is_short_string(lanes),
+            is_short_hidden: scalar.is_short_hidden(lanes),
+            is_string_of: scalar.is_string_of(shown.index, shown.value, shown.mark),
+            is_short_shown: scalar.is_short_shown(lanes),
+            is_text: scalar.is_text(lanes),
             is_short_bare: !is_string && scalar.is_short_bare(lanes),
-            is_long_string: is_string
-                && is_long_string(scalar.piece, scalar.value, scalar.mark, lanes),
+            shown_end: shown.run(lanes),
         }
     }
 }
@@ -47,12 +51,15 @@ fn answers(index: &mut Index, lead: &str, value: &[u8], behind: usize) -> Option
     if index.marks() != [0, mark as u32] {
         return None;
     }
-    let mut tail = Tail::new();
-    let near = scan::near(&piece, 1, &mut tail);
-    let (from, value, index) = (lead.len() - 1, lead.len(), &*index);
-    let scalar = Scalar { piece: &piece, near, from, value, mark, index };
-    let widest = scan::run(Ask(scalar));
-    assert_eq!(widest, Ask(scalar).run(Words), "{}", piece.escape_ascii());
+    let tail = Tail::new();
+    let near = scan::near(&piece, 0, &tail);
+    let (value, index) = (lead.len(), &*index);
+    let ask = || Ask {
+        scalar: Scalar { near, from: value, len: mark - value },
+        shown: ShownEnd { piece: &piece, value, mark, index },
+    };
+    let widest = scan::run(ask());
+    assert_eq!(widest, ask().run(Words), "{}", piece.escape_ascii());
     Some(widest)
 }
 
@@ -101,13 +108,15 @@ fn check_behind(index: &mut Index, lead: &str, value: &[u8]) -> bool {
     // What is bare and hidden, and longer, is left to the machine unless it is sound.
     let is_token = (1..=32).contains(&value.len());
     let is_token = is_token && value.iter().all(|byte| continues_token(*byte));
-    let is_hidden = is_token || is_closed_string(whole) || end != UNSOUND;
-    assert_eq!(answers.is_hidden, is_hidden, "{shown}");
+    let is_string = is_closed_string(value);
+    assert_eq!(answers.is_string_of, is_string, "{shown}");
+    let is_short = is_string && value.len() <= 34 && !value[1..value.len() - 1].contains(&b'"');
+    assert_eq!(answers.is_short_hidden, is_token || is_short, "{shown}");
 
     let text = text_of(value).filter(|_| end != UNSOUND && !value.contains(&b'\\'));
-    let is_short = text.is_some_and(|text| text.len() <= 64 && text.is_ascii());
-    assert_eq!(answers.is_short_string, is_short, "{shown}");
-    assert_eq!(answers.is_long_string, text.is_some(), "{shown}");
+    assert_eq!(answers.is_text, text.is_some_and(|text| text.len() <= 63), "{shown}");
+    let is_ascii = text.is_some_and(|text| text.len() <= 32 && text.is_ascii());
+    assert_eq!(answers.is_short_shown, is_ascii || answers.is_short_bare, "{shown}");
 
     let is_plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'.';
     let is_number = !value.contains(&b'e') || matches!(value, b"true" | b"false");
@@ -122,7 +131,7 @@ fn check_behind(index: &mut Index, lead: &str, value: &[u8]) -> bool {
     }
 
     let last = self::answers(index, lead, value, 0).unwrap();
-    assert_eq!((last.is_hidden, last.shown_end), (is_hidden, end), "at the end: {shown}");
+    assert_eq!(last, answers, "at the end: {shown}");
     true
 }
 
