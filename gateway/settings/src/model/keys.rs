@@ -21,8 +21,8 @@ pub(crate) struct KeysSettings {
     /// Where a key may stand in a request: `Authorization: Bearer`, `X-API-Key`, or HTTP Basic. Never the query string.
     #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub(crate) accept: Vec<CarrierSettings>,
-    /// Live keys an account may hold; an account may override it. Held against keys that the gateway
-    /// makes, which this version does not; those of a directory file are not counted.
+    /// Live keys an account may hold; an account may override it. Held against keys that are made or
+    /// imported one by one; those of a directory, a file or one that is imported whole, are not.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) live_max: u32,
     /// Whether every key must say what rows it sees. When required, a record without a data scope is a fault.

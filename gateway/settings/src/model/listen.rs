@@ -52,7 +52,7 @@ pub(crate) struct TlsSettings {
     pub(crate) key: String,
 }
 
-/// The admin API: `/admin/v1/status` and `/admin/v1/reload`. The dashboard is not in this version.
+/// The admin API under `/admin/v1`: accounts, users, keys, status, reload. The dashboard is not in this version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct AdminSettings {

@@ -47,7 +47,7 @@ pub(crate) struct GatewaySettings {
     /// Where the customers' API is served.
     #[schemars(length(min = 1))]
     pub(crate) listeners: Vec<ListenerSettings>,
-    /// The admin API: its status and reload. The dashboard is not in this version.
+    /// The admin API and who may use it. The dashboard is not in this version.
     pub(crate) admin: AdminSettings,
     /// Metrics, health and the access log.
     pub(crate) telemetry: TelemetrySettings,
