@@ -78,7 +78,7 @@ pub(crate) async fn create(
     let change = Change::CreateKey {
         account: account.id.clone(),
         key: Box::new(key),
-        live_max,
+        live_max: Some(live_max),
         retry,
         imported: false,
     };
@@ -123,7 +123,7 @@ pub(crate) async fn import(
     let change = Change::CreateKey {
         account: account.id.clone(),
         key: Box::new(key),
-        live_max: key_rules.live_max,
+        live_max: Some(key_rules.live_max),
         retry: None,
         imported: true,
     };

@@ -179,6 +179,9 @@ impl From<Refused> for Problem {
             // They went away since the body was looked at.
             Refused::NoSuchUser(_) => Problem::fault("/user", "the account has no such user"),
             Refused::NoSuchTeam(_) => Problem::fault("/teams", "the account has no such team"),
+            Refused::TeamHasColumns(_) => {
+                Problem::fault("/teams", "a team that is left out has columns of its own")
+            }
             Refused::AccountExists(_) => Problem::conflict("account_exists", detail),
             Refused::KeyExists(_) => Problem::conflict("key_exists", detail),
             Refused::DigestKnown => Problem::conflict("digest_known", detail),

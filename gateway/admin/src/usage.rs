@@ -28,7 +28,7 @@ pub(crate) struct UsageView {
     /// The current hour and the 24 full ones before it.
     last_24h: u64,
     last_7d: u64,
-    /// Today and the 29 UTC days before it.
+    /// Today and the 30 full UTC days before it.
     last_30d: u64,
     detail: UsageDetail,
 }

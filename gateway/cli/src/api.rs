@@ -25,8 +25,8 @@ use crate::serve::ADMIN_TOKEN;
 
 /// Longest answer that is read.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
-/// How long a gateway may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a gateway may take to answer: longer than it lets anybody wait.
+const TIMEOUT: Duration = Duration::from_secs(70);
 
 /// Where requests go.
 pub(crate) enum Api {

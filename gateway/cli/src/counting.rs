@@ -16,8 +16,10 @@ use tokio::sync::Mutex;
 /// How often usage is flushed: the most that a crash loses.
 pub(crate) const FLUSH_EVERY: Duration = Duration::from_secs(5);
 const HOUR_MS: u64 = 3_600_000;
-/// Hours of usage that wait one by one for a store that is away; what comes then is added to the last.
-const HOURS_MAX: usize = 72;
+/// Flushes that wait one by one for a store that is away; what comes then is added to the last.
+const WAITING_MAX: usize = 1_000;
+/// Keys in one flush, so that a store has it within the time of a call.
+const ROWS_MAX: usize = 10_000;
 
 /// Usage on its way to the store.
 pub(crate) struct Counting {
@@ -84,15 +86,19 @@ impl Counting {
 impl Waiting {
     fn add(&mut self, node: &str, mut rows: Vec<UsageRow>, at: UnixMs) {
         let is_same_hour = |flush: &UsageFlush| flush.at.0 / HOUR_MS == at.0 / HOUR_MS;
-        let is_full = self.flushes.len() > HOURS_MAX;
+        let is_full = self.flushes.len() > WAITING_MAX;
         match self.flushes.iter_mut().skip(1).next_back() {
-            Some(last) if is_same_hour(last) || is_full => merge(&mut last.rows, rows),
-            _ => {
-                rows.sort_by(|one, other| one.key.cmp(&other.key));
-                self.number += 1;
-                let node = node.to_owned();
-                self.flushes.push_back(UsageFlush { node, number: self.number, at, rows });
+            Some(last) if is_same_hour(last) && last.rows.len() < ROWS_MAX => {
+                merge(&mut last.rows, rows);
+                rows = last.rows.split_off(last.rows.len().min(ROWS_MAX));
             }
+            Some(last) if is_full => return merge(&mut last.rows, rows),
+            _ => rows.sort_by(|one, other| one.key.cmp(&other.key)),
+        }
+        for rows in rows.chunks(ROWS_MAX) {
+            self.number += 1;
+            let (node, rows) = (node.to_owned(), rows.to_vec());
+            self.flushes.push_back(UsageFlush { node, number: self.number, at, rows });
         }
     }
 }

@@ -116,8 +116,8 @@ pub(crate) fn accounts(args: &AccountsArgs) -> u8 {
 
 pub(crate) fn users(args: &UsersArgs) -> u8 {
     let ask = match &args.command {
-        UsersCommand::Put { id, account, email, inactive } => {
-            let mut body = json!({ "active": !inactive });
+        UsersCommand::Put { id, account, email, active, inactive: _ } => {
+            let mut body = json!({ "active": active });
             put(&mut body, "email", email.as_ref().map(|email| json!(email)));
             let path = format!("/accounts/{}/users/{}", escaped(account), escaped(id));
             Ask::of(Method::PUT, path, Some(body), Show::Record)

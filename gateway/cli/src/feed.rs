@@ -20,6 +20,8 @@ use crate::serve::{SharedPublisher, blocking};
 
 /// Between two looks at a store that does not answer: from the first to the second.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// Between two looks of which the first found nothing.
+const PAUSE: Duration = Duration::from_millis(20);
 /// How often a gateway tells the others that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -157,7 +159,7 @@ impl Feed {
         let mut away_since: Option<Instant> = None;
         loop {
             let brought = match self.bring(&publisher).await {
-                Ok(()) => self.wait().await,
+                Ok(is_new) => self.wait(is_new).await,
                 Err(error) => Err(error),
             };
             match brought {
@@ -181,31 +183,42 @@ impl Feed {
         }
     }
 
-    async fn bring(&self, publisher: &SharedPublisher) -> Result<(), StoreError> {
-        let since = *self.served.borrow();
+    /// Brings what is new. Whether there was anything.
+    async fn bring(&self, publisher: &SharedPublisher) -> Result<bool, StoreError> {
+        let since = self.revision();
         let mut delta = self.store.changes(since).await?;
-        let mut take: fn(&mut Publisher, Delta) -> _ = Publisher::take_delta;
-        if delta.revision < since {
+        let is_new = delta.revision != since;
+        let was_set_back = delta.revision < since;
+        if was_set_back {
             // It was put back to an earlier state, or is another one: nothing that is known holds.
-            tracing::error!(
-                since,
-                now = delta.revision,
-                "the store went back; all of it is read anew"
-            );
+            let now = delta.revision;
+            tracing::error!(since, now, "the store went back; all of it is read anew");
+        }
+        // Changes alone do not tell when a record that could not be read can be read again.
+        let is_partial = !delta.unreadable.is_empty()
+            || (is_new && blocking(publisher, Publisher::needs_whole).await == Some(true));
+        let mut take: fn(&mut Publisher, Delta) -> _ = Publisher::take_delta;
+        if was_set_back || is_partial {
             delta = self.store.load().await?;
             take = Publisher::take_whole;
         }
         let taken = blocking(publisher, move |publisher| take(publisher, delta)).await;
+        let Some(revision) = taken.flatten() else {
+            return Err(StoreError::Corrupt("what is new could not be taken".to_owned()));
+        };
         self.from_snapshot.store(false, Ordering::Relaxed);
-        if let Some(revision) = taken.flatten() {
-            self.served.send_replace(revision);
-        }
-        Ok(())
+        self.served.send_replace(revision);
+        Ok(is_new)
     }
 
     /// Until something may be new, here or there.
-    async fn wait(&self) -> Result<(), StoreError> {
-        let since = *self.served.borrow();
+    async fn wait(&self, is_new: bool) -> Result<(), StoreError> {
+        let since = self.revision();
+        if !is_new {
+            // What was heard of and is not there, such as another's notification, is not asked for
+            // without a pause.
+            let _ = tokio::time::timeout(PAUSE, self.news.notified()).await;
+        }
         tokio::select! {
             news = self.store.news(since) => news,
             () = self.news.notified() => Ok(()),

@@ -18,6 +18,8 @@ use gateway_store::Delta;
 #[derive(Debug, Default)]
 pub(crate) struct Holdings {
     accounts: HashMap<String, Held>,
+    /// Of records that the store could not read.
+    unreadable: Vec<RecordFault>,
     faults: Faults,
     revision: u64,
 }
@@ -69,6 +71,11 @@ impl Holdings {
         self.revision
     }
 
+    /// Whether there are records that the store could not read: the next change may be that they can be.
+    pub(crate) fn is_partial(&self) -> bool {
+        !self.unreadable.is_empty()
+    }
+
     /// In no order.
     pub(crate) fn records(&self) -> impl Iterator<Item = &AccountRecord> {
         self.accounts.values().map(|held| &held.record)
@@ -76,7 +83,7 @@ impl Holdings {
 
     /// What is left out, by account and key.
     pub(crate) fn faults(&self) -> impl Iterator<Item = &RecordFault> {
-        self.faults.values().flatten()
+        self.unreadable.iter().chain(self.faults.values().flatten())
     }
 
     pub(crate) fn key_ids(&self) -> impl Iterator<Item = &str> {
@@ -85,6 +92,7 @@ impl Holdings {
 
     /// Takes what is new, for [`compile`](Holdings::compile) to be called.
     pub(crate) fn fill(&mut self, delta: Delta) {
+        self.unreadable = delta.unreadable;
         for record in delta.accounts {
             self.held(&record.id).merge(record);
         }

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use gateway_policy::{AccountRecord, Directory, UnixMs};
+use gateway_policy::{AccountRecord, Directory, UnixMs, UserRecord};
 use gateway_proxy::Clock;
 use gateway_settings::Loaded;
 use gateway_store::{Author, Change, Refused, Store, StoreError, WriteError};
@@ -152,21 +152,27 @@ pub(crate) async fn import(
         } else {
             imported.accounts += 1;
         }
-        rest(store, record, author, now, &mut imported).await?;
+        let known = store.account(&record.id).await?.map(|known| known.users).unwrap_or_default();
+        rest(store, record, &known, author, now, &mut imported).await?;
     }
     Ok(imported)
 }
 
-/// An account's users and keys.
+/// An account's keys, and its users but for those that are there: one may have been switched off since.
 async fn rest(
     store: &dyn Store,
     record: &AccountRecord,
+    known: &[UserRecord],
     author: &Author,
     now: UnixMs,
     imported: &mut Imported,
 ) -> Result<(), StoreError> {
     let account = &record.id;
     for user in &record.users {
+        if known.iter().any(|known| known.id == user.id) {
+            imported.left.push(format!("accounts.{account}.users.{}: is there already", user.id));
+            continue;
+        }
         let change = Change::PutUser { account: account.clone(), user: user.clone() };
         match write(store, change, author, now).await? {
             None => imported.users += 1,
@@ -177,7 +183,7 @@ async fn rest(
         let change = Change::CreateKey {
             account: account.clone(),
             key: Box::new(key.clone()),
-            live_max: u32::MAX,
+            live_max: None,
             retry: None,
             imported: true,
         };

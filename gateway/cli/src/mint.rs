@@ -1,7 +1,7 @@
 //! New keys and new ids.
 //!
-//! A key's text is made here and goes into one answer; what is kept is its digest. Ids begin with the
-//! time, so that lists by id are lists by age.
+//! A key's text is made here and goes into one answer; what is kept is its digest. Ids of gateways
+//! begin with the time of their start.
 //!
 //! Sources: the ULID specification; CRC-32/ISO-HDLC over the random characters of a `base62` body, as
 //! six base62 digits, so that a secret scanner knows a key from a text that looks like one.
@@ -28,7 +28,7 @@ pub(crate) struct Minted {
     pub(crate) display: String,
 }
 
-/// A new id, such as `key_01jd3x…`, of the present or any other time.
+/// A new id, such as `node_01jd3x…`, of the present or any other time.
 pub(crate) fn id(prefix: &str, at_ms: u64) -> io::Result<String> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|_| io::Error::other(NO_RANDOMNESS))?;

@@ -23,7 +23,13 @@ pub(crate) fn preview(rules: &Arc<Rules>, ask: &PreviewAsk, at: UnixMs) -> Resul
     let route = route(rules, &ask.of)?;
     let method = route.methods.first().cloned().unwrap_or(Method::GET);
     // Neither the key's address rule nor its limits are asked about here.
-    let key = KeyRecord { allowed_ips: Vec::new(), limits: None, raised: None, ..ask.key.clone() };
+    let key = KeyRecord {
+        allowed_ips: Vec::new(),
+        limits: None,
+        raised: None,
+        previous: None,
+        ..ask.key.clone()
+    };
     let id = key.id.clone();
     let account = AccountRecord { keys: vec![key], ..ask.account.clone() };
     let meters = Meters::new();

@@ -194,10 +194,12 @@ impl Server {
                 () = second_stop(&mut signals) => exit::FAILED,
             }
         });
-        if let Some((feed, counting)) = store {
+        // Who stops at once does not wait for a store.
+        if let Some((feed, counting)) = store.filter(|_| outcome == exit::OK) {
             let last = async {
+                let flushed = counting.flush(clock.wall()).await;
                 feed.leave().await;
-                counting.flush(clock.wall()).await
+                flushed
             };
             let flushed = control.block_on(async { tokio::time::timeout(LAST_FLUSH, last).await });
             if !matches!(flushed, Ok(Ok(()))) {

@@ -74,8 +74,9 @@ impl Tally {
             Use::Limited => &line.limited,
             Use::Refused => &line.refused,
         };
-        counter.fetch_add(1, Ordering::Relaxed);
+        // In this order: who drains the count finds the time.
         line.last_ms.fetch_max(at.0, Ordering::Relaxed);
+        counter.fetch_add(1, Ordering::Release);
     }
 
     /// Takes what every line has counted.
@@ -88,7 +89,7 @@ impl Tally {
                     continue;
                 }
                 let [admitted, limited, refused] =
-                    counters.map(|counter| counter.swap(0, Ordering::Relaxed));
+                    counters.map(|counter| counter.swap(0, Ordering::Acquire));
                 let last = UnixMs(line.last_ms.load(Ordering::Relaxed));
                 let used = Used { admitted, limited, refused, last };
                 taken((segment * self.lines + number) as u32, used);

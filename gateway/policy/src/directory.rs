@@ -40,7 +40,8 @@ pub struct RecordFault {
 }
 
 impl RecordFault {
-    fn new(path: String, message: impl Into<String>) -> RecordFault {
+    /// A fault without a remedy of its own.
+    pub fn new(path: String, message: impl Into<String>) -> RecordFault {
         RecordFault { path, message: message.into(), help: None }
     }
 }

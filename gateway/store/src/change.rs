@@ -45,8 +45,8 @@ pub enum Change {
     CreateKey {
         account: String,
         key: Box<KeyRecord>,
-        /// Of an account that has no number of its own.
-        live_max: u32,
+        /// Of an account that has no number of its own. `None`: keys are not counted, for they exist.
+        live_max: Option<u32>,
         retry: Option<Retry>,
         /// It was made elsewhere, and is known by its digest alone.
         imported: bool,
@@ -140,6 +140,8 @@ pub enum Refused {
     NoSuchUser(String),
     #[error("the account has no team `{0}`")]
     NoSuchTeam(String),
+    #[error("the team `{0}` has columns of its own; take these away first")]
+    TeamHasColumns(String),
     #[error("there is an account `{0}` already")]
     AccountExists(String),
     #[error("there is a key `{0}` already")]
@@ -235,6 +237,12 @@ impl Change {
         let decided = match (self, account, key) {
             (Change::AlterAccount { alter, .. }, Some(record), _) => {
                 let after = alter.of(record.clone());
+                // Its lists would belong to nobody, and the account could not be served.
+                if let Some(teams) = &after.teams
+                    && let Some(team) = after.team_columns.keys().find(|team| !teams.contains(team))
+                {
+                    return Err(Refused::TeamHasColumns(team.clone()));
+                }
                 (after != record).then(|| Decided::account(after, Action::AccountAltered))
             }
             (Change::PutUser { user, .. }, Some(record), _) => {
@@ -291,7 +299,7 @@ fn changeable(key: &KeyRecord, now: UnixMs) -> Result<(), Refused> {
 fn created(
     account: &AccountRecord,
     key: KeyRecord,
-    live_max: u32,
+    live_max: Option<u32>,
     standing: &Standing,
     now: UnixMs,
 ) -> Result<KeyRecord, Refused> {
@@ -310,11 +318,13 @@ fn created(
     if let Some(team) = key.teams.iter().flatten().find(|team| !known(team)) {
         return Err(Refused::NoSuchTeam(team.clone()));
     }
-    let live_max = account.live_max.unwrap_or(live_max);
-    if is_live(&key, now) && standing.live_keys >= live_max {
-        return Err(Refused::TooManyLiveKeys { live_max });
+    if let Some(live_max) = live_max {
+        let live_max = account.live_max.unwrap_or(live_max);
+        if is_live(&key, now) && standing.live_keys >= live_max {
+            return Err(Refused::TooManyLiveKeys { live_max });
+        }
     }
-    Ok(KeyRecord { created_at: Some(now), ..key })
+    Ok(KeyRecord { created_at: key.created_at.or(Some(now)), ..key })
 }
 
 /// Neither revoked nor expired.

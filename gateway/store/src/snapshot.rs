@@ -117,7 +117,7 @@ impl SnapshotFile {
             let line: Line = serde_json::from_slice(json).map_err(|_| damaged())?;
             let accounts = line.accounts.into_iter().map(AccountRecord::try_from);
             let accounts = accounts.collect::<Result<_, _>>().map_err(|_| damaged())?;
-            deltas.push(Delta { revision: line.revision, accounts });
+            deltas.push(Delta { revision: line.revision, accounts, ..Delta::default() });
         }
         Ok((!deltas.is_empty()).then_some(deltas))
     }
@@ -287,7 +287,7 @@ mod tests {
         assert!(snapshot.append(&Delta::default()).is_err(), "there is nothing to append to");
         let accounts: Vec<_> = (0..600).map(|n| account(&n.to_string(), false)).collect();
         snapshot.write(4, accounts.iter()).unwrap();
-        let revoked = Delta { revision: 5, accounts: vec![account("3", true)] };
+        let revoked = Delta { revision: 5, accounts: vec![account("3", true)], ..Delta::default() };
         snapshot.append(&revoked).unwrap();
         let read = file(&folder).read().unwrap().unwrap();
         let whole: Vec<_> = read[..3].iter().flat_map(|delta| delta.accounts.clone()).collect();
@@ -295,7 +295,7 @@ mod tests {
         assert_eq!(read[3..], [revoked]);
         assert!(read[..3].iter().all(|delta| delta.revision == 4));
         snapshot.write(6, std::iter::empty()).unwrap();
-        let none = Delta { revision: 6, accounts: vec![] };
+        let none = Delta { revision: 6, ..Delta::default() };
         assert_eq!(file(&folder).read().unwrap().unwrap(), [none], "nobody is known, not nothing");
     }
 
@@ -305,7 +305,9 @@ mod tests {
         let mut snapshot = file(&folder);
         let accounts: Vec<_> = (0..300).map(|n| account(&n.to_string(), false)).collect();
         snapshot.write(4, accounts.iter()).unwrap();
-        snapshot.append(&Delta { revision: 5, accounts: vec![account("3", true)] }).unwrap();
+        snapshot
+            .append(&Delta { revision: 5, accounts: vec![account("3", true)], ..Delta::default() })
+            .unwrap();
         let path = snapshot.path().to_owned();
         let whole = fs::read(&path).unwrap();
         let ends: Vec<usize> =
@@ -337,7 +339,7 @@ mod tests {
         snapshot.write(1, [account("1", false)].iter()).unwrap();
         assert!(!snapshot.is_due());
         let many = (0..2_000).map(|n| account(&n.to_string(), false)).collect();
-        let delta = Delta { revision: 2, accounts: many };
+        let delta = Delta { revision: 2, accounts: many, ..Delta::default() };
         snapshot.append(&delta).unwrap();
         assert!(!snapshot.is_due(), "under a mebibyte");
         snapshot.append(&delta).unwrap();

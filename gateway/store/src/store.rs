@@ -8,7 +8,7 @@
 
 use async_trait::async_trait;
 use gateway_limits::UnixMs;
-use gateway_policy::AccountRecord;
+use gateway_policy::{AccountRecord, RecordFault};
 
 use crate::audit::{AuditRow, Author};
 use crate::change::{Change, Refused, StoredKey};
@@ -82,6 +82,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 pub struct Delta {
     pub revision: u64,
     pub accounts: Vec<AccountRecord>,
+    /// Records that cannot be read, by whoever wrote them: they are in no list above, nor is anything of
+    /// an account that is one of them.
+    pub unreadable: Vec<RecordFault>,
 }
 
 /// What a change came to.

@@ -24,7 +24,7 @@ async fn filled(path: &Path) {
         let change = Change::CreateKey {
             account: "acme".to_owned(),
             key,
-            live_max: 1_000,
+            live_max: Some(1_000),
             retry: None,
             imported: false,
         };

@@ -170,6 +170,9 @@ pub(crate) enum UsersCommand {
         account: String,
         #[arg(long)]
         email: Option<String>,
+        /// Keys issued to the user work.
+        #[arg(long, required_unless_present = "inactive", conflicts_with = "inactive")]
+        active: bool,
         /// Keys issued to the user are refused, until it is active again.
         #[arg(long)]
         inactive: bool,

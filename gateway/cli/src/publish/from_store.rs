@@ -36,6 +36,7 @@ impl StoreSource {
         start.deltas.into_iter().for_each(|delta| holdings.fill(delta));
         let keys = holdings.compile(rules, meters);
         let faults = told(holdings.faults());
+        tell_new(&faults, &[]);
         let mut source = StoreSource { holdings, snapshot: start.snapshot };
         if !start.is_stale {
             source.save_whole();
@@ -115,6 +116,11 @@ impl Publisher {
         Some(revision)
     }
 
+    /// Whether changes alone do not tell what there is: records could not be read.
+    pub(crate) fn needs_whole(&mut self) -> bool {
+        self.store_source().is_some_and(|source| source.holdings.is_partial())
+    }
+
     /// The store has not answered for so long.
     pub(crate) fn store_lags(&mut self, seconds: u64) {
         self.metrics.store_lag.set(seconds as i64);
@@ -138,16 +144,19 @@ impl Publisher {
         };
         let keys = source.holdings.compile(&rules, &meters);
         let faults = told(source.holdings.faults());
+        tell_new(&faults, &left_out);
         let live: HashSet<String> = source.holdings.key_ids().map(str::to_owned).collect();
         self.publish(keys, &live);
         self.outcome_of(Vec::new(), faults)
     }
 
     fn show_left_out(&mut self, left_out: Vec<String>) {
-        let mut outcome = self.outcome.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        for fault in left_out.iter().filter(|fault| !outcome.left_out.contains(fault)) {
-            tracing::error!(%fault, "record left out");
+        let before = self.shown().left_out;
+        if before == left_out {
+            return;
         }
+        tell_new(&left_out, &before);
+        let mut outcome = self.outcome.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         outcome.left_out = left_out;
     }
 
@@ -156,6 +165,14 @@ impl Publisher {
             Source::Store(source) => Some(source),
             Source::File(_) => None,
         }
+    }
+}
+
+/// Logs what is left out and was not before.
+fn tell_new(left_out: &[String], before: &[String]) {
+    let before: HashSet<&String> = before.iter().collect();
+    for fault in left_out.iter().filter(|fault| !before.contains(fault)) {
+        tracing::error!(%fault, "record left out");
     }
 }
 

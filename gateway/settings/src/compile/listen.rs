@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path as FilePath, PathBuf};
 
-use gateway_policy::DigestKind;
+use gateway_policy::{Digest, DigestKind};
 
 use super::Context;
 use crate::model::{
@@ -93,6 +93,11 @@ pub(super) fn admin(settings: &AdminSettings, context: &mut Context<'_, '_>) -> 
             context
                 .fault(&place.key("digest"), "an admin token's digest is plain SHA-256")
                 .help(help);
+        }
+        if digest == Digest::sha256(b"") {
+            context
+                .fault(&place.key("digest"), "is the digest of no text at all")
+                .help("the variable was empty when the digest was made: set it, and make it again");
         }
         if let Some(other) = digests.insert(digest, name) {
             context

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use gateway_limits::UnixMs;
-use gateway_policy::{AccountRecord, KeyRecord};
+use gateway_policy::{AccountRecord, KeyRecord, RecordFault};
 
 use super::rows::{self, account_columns, key_columns};
 use super::{Row, Sql, Value, at, int, list, one, revision};
@@ -44,10 +44,14 @@ pub(crate) async fn changes<S: Sql>(sql: &mut S, since: u64) -> Result<Delta, St
 }
 
 /// Rows of three tables, put together. Keys and users come in any order.
+///
+/// A row that cannot be read costs its record, not the others: a hand that edited one, or a newer program
+/// that wrote it, must not hold up a revocation.
 #[derive(Default)]
 struct Gathered {
     accounts: Vec<AccountRecord>,
     by_id: HashMap<String, usize>,
+    unreadable: Vec<RecordFault>,
 }
 
 impl Gathered {
@@ -58,7 +62,14 @@ impl Gathered {
         values: &[Value<'_>],
     ) -> Result<(), StoreError> {
         let mut take = |row: &dyn Row| {
-            let account = rows::account(row)?;
+            let account = match rows::account(row) {
+                Ok(account) => account,
+                Err(why) => {
+                    let path = format!("accounts.{}", rows::id(row)?);
+                    self.unreadable.push(RecordFault::new(path, why.to_string()));
+                    return Ok(());
+                }
+            };
             self.by_id.insert(account.id.clone(), self.accounts.len());
             self.accounts.push(account);
             Ok(())
@@ -74,7 +85,9 @@ impl Gathered {
     ) -> Result<(), StoreError> {
         let mut take = |row: &dyn Row| {
             let (account, user) = rows::user(row)?;
-            self.account(&account)?.users.push(user);
+            if let Some(account) = self.account(&account) {
+                account.users.push(user);
+            }
             Ok(())
         };
         sql.each(text, values, &mut take).await
@@ -87,16 +100,26 @@ impl Gathered {
         values: &[Value<'_>],
     ) -> Result<(), StoreError> {
         let mut take = |row: &dyn Row| {
-            let key = rows::key(row)?;
-            self.account(&key.account)?.keys.push(key.record);
+            match rows::key(row) {
+                Ok(key) => {
+                    if let Some(account) = self.account(&key.account) {
+                        account.keys.push(key.record);
+                    }
+                }
+                Err(why) => {
+                    let path =
+                        format!("accounts.{}.keys.{}", rows::account_of_key(row)?, rows::id(row)?);
+                    self.unreadable.push(RecordFault::new(path, why.to_string()));
+                }
+            }
             Ok(())
         };
         sql.each(text, values, &mut take).await
     }
 
-    fn account(&mut self, id: &str) -> Result<&mut AccountRecord, StoreError> {
-        let known = self.by_id.get(id).and_then(|at| self.accounts.get_mut(*at));
-        known.ok_or_else(|| StoreError::Corrupt(format!("there is no account `{id}`")))
+    /// None of an account that cannot be read.
+    fn account(&mut self, id: &str) -> Option<&mut AccountRecord> {
+        self.by_id.get(id).and_then(|at| self.accounts.get_mut(*at))
     }
 
     fn delta(mut self, revision: u64) -> Delta {
@@ -105,7 +128,7 @@ impl Gathered {
             account.users.sort_unstable_by(|one, other| one.id.cmp(&other.id));
             account.keys.sort_unstable_by(|one, other| age(one).cmp(&age(other)));
         }
-        Delta { revision, accounts: self.accounts }
+        Delta { revision, accounts: self.accounts, unreadable: self.unreadable }
     }
 }
 

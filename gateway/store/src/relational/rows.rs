@@ -33,6 +33,16 @@ macro_rules! key_columns {
 
 pub(super) use {account_columns, key_columns};
 
+/// Of an account or a key.
+pub(super) fn id(row: &dyn Row) -> Result<String, StoreError> {
+    text(row, 0)
+}
+
+/// Whose key it is.
+pub(super) fn account_of_key(row: &dyn Row) -> Result<String, StoreError> {
+    text(row, 1)
+}
+
 pub(super) fn account(row: &dyn Row) -> Result<AccountRecord, StoreError> {
     let id = text(row, 0)?;
     let place = Place { table: "accounts", id: &id };

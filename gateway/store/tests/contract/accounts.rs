@@ -23,7 +23,7 @@ pub(crate) async fn an_account_is_there_as_it_was_made(place: Place) {
     assert_eq!((written.revision, written.key, written.is_replay), (1, None, false));
     assert_eq!(written.account, acme());
     assert_eq!(store.account("acme").await.unwrap(), Some(acme()));
-    let delta = Delta { revision: 1, accounts: vec![acme()] };
+    let delta = Delta { revision: 1, accounts: vec![acme()], ..Delta::default() };
     assert_eq!(store.load().await.unwrap(), delta);
     assert_eq!(place.open().await.load().await.unwrap(), delta, "by another handle");
 }

@@ -80,7 +80,7 @@ pub(crate) fn create(account: &str, key: KeyRecord) -> Change {
     Change::CreateKey {
         account: account.to_owned(),
         key: Box::new(key),
-        live_max: 10,
+        live_max: Some(10),
         retry: None,
         imported: false,
     }
@@ -90,7 +90,7 @@ pub(crate) fn create_again(account: &str, key: KeyRecord, token: &str, request: 
     Change::CreateKey {
         account: account.to_owned(),
         key: Box::new(key),
-        live_max: 10,
+        live_max: Some(10),
         retry: Some(Retry { token: token.to_owned(), request: request.to_owned() }),
         imported: false,
     }

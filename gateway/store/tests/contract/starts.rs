@@ -35,20 +35,39 @@ pub(crate) async fn a_newer_schema_is_told_and_left_alone(place: Place) {
 pub(crate) async fn what_cannot_be_read_is_told_with_its_row(place: Place) {
     let store = place.open().await;
     with_acme(&*store).await;
+    let beta = gateway_policy::AccountRecord::new("beta", "starter");
+    write(&*store, Change::CreateAccount(Box::new(beta))).await;
+    let digest = gateway_policy::Digest::sha256(b"odd");
+    let odd = Change::CreateKey {
+        account: "beta".to_owned(),
+        key: Box::new(gateway_policy::KeyRecord::new("key_odd", digest, &["calls:read"])),
+        live_max: None,
+        retry: None,
+        imported: false,
+    };
+    write(&*store, odd).await;
     for (statement, named) in [
-        ("update accounts set team_columns = '[1]'", "acme"),
-        ("update accounts set team_columns = '{}', live_max = -1", "column 5"),
-        ("update accounts set live_max = 99999999999", "acme"),
+        ("update accounts set team_columns = '[1]' where id = 'acme'", "acme"),
+        ("update accounts set team_columns = '{}', live_max = -1 where id = 'acme'", "column 5"),
+        ("update accounts set live_max = 99999999999 where id = 'acme'", "acme"),
     ] {
         place.execute(statement).await.unwrap();
-        let error = store.load().await.unwrap_err();
-        assert!(
-            matches!(&error, StoreError::Corrupt(text) if text.contains(named)),
-            "{statement}: {error}"
-        );
+        let read = store.load().await.unwrap();
+        assert_eq!(read.accounts.len(), 1, "{statement}: the other one is read");
+        let [fault] = &*read.unreadable else { panic!("{statement}: {:?}", read.unreadable) };
+        assert_eq!(fault.path, "accounts.acme");
+        assert!(fault.message.contains(named), "{statement}: {}", fault.message);
     }
     place.execute("update accounts set live_max = null").await.unwrap();
-    assert_eq!(store.load().await.unwrap().accounts.len(), 1);
+    place.execute("update keys set data_scope = 'of a later version' where id = 'key_odd'").await.unwrap();
+    let read = store.load().await.unwrap();
+    assert_eq!((read.accounts.len(), read.unreadable.len()), (2, 1));
+    assert_eq!(read.unreadable[0].path, "accounts.beta.keys.key_odd");
+    assert!(read.accounts[1].keys.is_empty());
+    let since = read.revision;
+    write(&*store, rename_account("acme")).await;
+    let changes = store.changes(since).await.unwrap();
+    assert_eq!((changes.accounts.len(), changes.unreadable.len()), (1, 0), "it holds nothing up");
 }
 
 /// Only the start that brings a step of the schema needs to make tables. PostgreSQL alone: a file has
