@@ -20,6 +20,7 @@ mod lines;
 mod member;
 mod members;
 mod memo;
+mod odd;
 mod plain;
 mod scalar;
 mod structure;

@@ -7,16 +7,18 @@
 //! is left to the machine, which takes it from the member's first byte or from its value's, so that
 //! there is one place that says what is refused and where.
 //!
+//! The loop has few variables, so that they stay in registers: what it keeps is the place where the kept
+//! bytes begin, which a shown member does not change, and what is longer or rarer is dealt with
+//! elsewhere (`odd`).
+//!
 //! Both ways write the same bytes and count the same. The tests compare whole bodies, which go this
 //! way, with the same bodies cut into single bytes, which cannot.
 //!
 //! Cost: as measured in docs/rewriter.md, about half of all that the crate does.
 
-use std::slice;
-
 use super::memo::{self, Class, Fate, LEAD_MAX, Lead, Member, Memo};
+use super::odd::{Place, flat_end};
 use super::plain::Scalar;
-use super::scalar::name_of;
 use super::{Mode, NameAt, Rewriter, Slot, State, plain};
 use crate::Job;
 use crate::error::Fault;
@@ -227,86 +229,17 @@ impl Rewriter {
         if kept < to {
             self.output.range(piece, kept, to);
         }
-        self.top.wrote = skip == 0;
         *number = index.marks().len() - marks.len();
         if before >= start {
             self.comma = before;
         }
         self.state = if before + 1 == first_at { State::FirstName } else { State::NextName };
+        self.top.wrote = skip == 0;
         self.top.last = last.number;
         self.totals.columns_hidden += dropped & u64::from(u32::MAX);
         self.totals.columns_unlisted += dropped >> 32;
         self.totals.rows += rows;
         stop
-    }
-
-    /// Deals with a member of which the value is not plain: the mark behind it and the marks behind that.
-    /// None: its value is for the machine.
-    #[inline(never)]
-    fn odd_member<'a>(
-        &mut self,
-        place: Place<'_>,
-        member: &Member,
-        memo: &Memo,
-        index: &Index,
-        mark: usize,
-        marks: &'a [u32],
-    ) -> Option<(usize, &'a [u32])> {
-        let Place { piece, before, .. } = place;
-        let value = before + 1 + usize::from(member.lead.value);
-        if member.fate.is_dropped() {
-            let room = usize::from(self.job.bounds.depth).saturating_sub(self.stack.len());
-            let passed = if value == mark {
-                pass_over(piece, value, marks, room)
-            } else {
-                plain::hidden_end(piece, value, mark, index).map(|_| (mark, marks))
-            };
-            if passed.is_some() {
-                self.keep_before(place);
-            }
-            return passed;
-        }
-        if !member.fate.is_kept() {
-            return None;
-        }
-        let end = plain::shown_end(piece, value, mark, index);
-        let is_escaped = |text| memchr::memchr(b'\\', text).is_some();
-        let is_kept = end != plain::UNSOUND
-            && !(member.fate == Fate::Assistant && is_escaped(&piece[value..end]))
-            && self.kept_member(place, member, memo, end);
-        is_kept.then_some((mark, marks))
-    }
-
-    /// Writes a member with the comma before it, if there is to be one, behind what was kept before.
-    /// False: it is an id whose name might make a held row too long.
-    #[inline(never)]
-    fn kept_member(&mut self, place: Place<'_>, member: &Member, memo: &Memo, end: usize) -> bool {
-        let Place { piece, before, kept, skip } = place;
-        let value = before + 1 + usize::from(member.lead.value);
-        let is_id = member.fate == Fate::Assistant;
-        if is_id && self.row.is_held {
-            return false;
-        }
-        if member.lead.is_tight {
-            self.output.range(piece, kept, value);
-        } else {
-            self.keep_before(place);
-            let compact = memo.compact(member);
-            self.output.literal(piece, compact.get(skip..).unwrap_or_default());
-        }
-        if is_id {
-            self.named(piece, value, end);
-        } else {
-            self.output.range(piece, value, end);
-        }
-        true
-    }
-
-    /// Hands over what was kept before a member.
-    fn keep_before(&mut self, Place { piece, before, kept, skip }: Place<'_>) {
-        if kept < before + skip {
-            self.output.range(piece, kept, before + skip);
-        }
     }
 
     /// Looks up the member at a place, so that the next guess is right. None: it cannot be.
@@ -378,19 +311,6 @@ impl Rewriter {
         let value = at + usize::from(lead.value);
         self.value(piece, value)
     }
-
-    /// Writes what stands for an assistant id.
-    fn named(&mut self, piece: &[u8], value: usize, end: usize) {
-        let id = match piece[value] {
-            b'"' => &piece[value + 1..end - 1],
-            b'-' | b'0'..=b'9' => &piece[value..end],
-            _ => return self.output.literal(piece, b"null"),
-        };
-        match name_of(&self.job.names, self.ids, &mut self.totals, Some(id)) {
-            Some(name) => self.output.literal(piece, name),
-            None => self.output.range(piece, value, end),
-        }
-    }
 }
 
 /// Why the quick way ended, and where.
@@ -403,16 +323,6 @@ enum Stop {
     Unmarked(usize),
     /// At a member of which the value the machine must read.
     Value(usize),
-}
-
-/// A place of a member: the bracket or comma before it, where what was kept and not yet handed over begins,
-/// and one if that comma is not to be written.
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    piece: &'a [u8],
-    before: usize,
-    kept: usize,
-    skip: usize,
 }
 
 struct Members<'a> {
@@ -439,74 +349,6 @@ const ROW_TO_ROW: &[u8] = b"},{";
 #[inline(always)]
 fn is_row_next(near: &[u8; NEAR], mark: usize, marks: &[u32]) -> bool {
     near.starts_with(ROW_TO_ROW) && marks.get(1) == Some(&(mark as u32 + 2))
-}
-
-/// Passes from a bracket to the answering one if there is none between, and to the mark right behind it, if
-/// that may follow a member. Else nothing is passed.
-#[inline(always)]
-fn flat_end(piece: &[u8], bracket: usize, marks: &mut slice::Iter<'_, u32>) -> Option<usize> {
-    let first = *piece.get(bracket)?;
-    let mut behind = marks.clone();
-    let end = loop {
-        let mark = *behind.next()? as usize;
-        match *piece.get(mark)? {
-            b',' => {}
-            // 0x5b and 0x5d, as 0x7b and 0x7d.
-            byte if byte == first.wrapping_add(2) => break mark + 1,
-            _ => return None,
-        }
-    };
-    let is_next = matches!(first, b'{' | b'[')
-        && *behind.next()? as usize == end
-        && matches!(piece.get(end)?, b',' | b'}');
-    is_next.then(|| {
-        *marks = behind;
-        end
-    })
-}
-
-/// Passes from a bracket to the answering bracket, with nothing behind it but white space up to the next
-/// mark. Returns that mark, if it may follow a member, and those behind it.
-#[inline]
-fn pass_over<'a>(
-    piece: &[u8],
-    bracket: usize,
-    marks: &'a [u32],
-    room: usize,
-) -> Option<(usize, &'a [u32])> {
-    let first = *piece.get(bracket)?;
-    // Kinds of the open brackets, the innermost in the lowest bit.
-    let mut kinds = u64::from(first == b'{');
-    let mut depth = 1;
-    if !matches!(first, b'{' | b'[') || room == 0 {
-        return None;
-    }
-    let mut marks = marks.iter();
-    let end = loop {
-        let mark = *marks.next()? as usize;
-        match piece.get(mark)? {
-            b',' => continue,
-            open @ (b'{' | b'[') => {
-                if depth == room.min(64) {
-                    return None;
-                }
-                kinds = kinds << 1 | u64::from(*open == b'{');
-                depth += 1;
-                continue;
-            }
-            b'}' if kinds & 1 == 1 => {}
-            b']' if kinds & 1 == 0 => {}
-            _ => return None,
-        }
-        kinds >>= 1;
-        depth -= 1;
-        if depth == 0 {
-            break mark + 1;
-        }
-    };
-    let mark = *marks.next()? as usize;
-    let is_next = space_end(piece, end) == mark && matches!(piece.get(mark)?, b',' | b'}');
-    is_next.then_some((mark, marks.as_slice()))
 }
 
 #[cfg(test)]

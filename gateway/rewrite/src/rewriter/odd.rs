@@ -1,0 +1,186 @@
+//! Members of rows that are not plain, and what is written of those that are not written as they came.
+//!
+//! The loop in `members` deals with what is short and as it should be, and asks here about the rest:
+//! containers that are dropped, long or escaped strings, numbers with a sign, white space before a mark,
+//! assistants' ids. What is still not known to be sound is the machine's, as there.
+
+use std::slice;
+
+use super::memo::{Fate, Member, Memo};
+use super::scalar::name_of;
+use super::{Rewriter, plain};
+use crate::index::Index;
+use crate::scan::space_end;
+
+/// A place of a member: the bracket or comma before it, where what was kept and not yet handed over begins,
+/// and one if that comma is not to be written.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) piece: &'a [u8],
+    pub(super) before: usize,
+    pub(super) kept: usize,
+    pub(super) skip: usize,
+}
+
+impl Rewriter {
+    /// Deals with a member of which the value is not plain: the mark behind it and the marks behind that.
+    /// None: its value is for the machine.
+    #[inline(never)]
+    pub(super) fn odd_member<'a>(
+        &mut self,
+        place: Place<'_>,
+        member: &Member,
+        memo: &Memo,
+        index: &Index,
+        mark: usize,
+        marks: &'a [u32],
+    ) -> Option<(usize, &'a [u32])> {
+        let Place { piece, before, .. } = place;
+        let value = before + 1 + usize::from(member.lead.value);
+        if member.fate.is_dropped() {
+            let room = usize::from(self.job.bounds.depth).saturating_sub(self.stack.len());
+            let passed = if value == mark {
+                pass_over(piece, value, marks, room)
+            } else {
+                plain::hidden_end(piece, value, mark, index).map(|_| (mark, marks))
+            };
+            if passed.is_some() {
+                self.keep_before(place);
+            }
+            return passed;
+        }
+        if !member.fate.is_kept() {
+            return None;
+        }
+        let end = plain::shown_end(piece, value, mark, index);
+        let is_escaped = |text| memchr::memchr(b'\\', text).is_some();
+        let is_kept = end != plain::UNSOUND
+            && !(member.fate == Fate::Assistant && is_escaped(&piece[value..end]))
+            && self.kept_member(place, member, memo, end);
+        is_kept.then_some((mark, marks))
+    }
+
+    /// Writes a member with the comma before it, if there is to be one, behind what was kept before.
+    /// False: it is an id whose name might make a held row too long.
+    #[inline(never)]
+    pub(super) fn kept_member(
+        &mut self,
+        place: Place<'_>,
+        member: &Member,
+        memo: &Memo,
+        end: usize,
+    ) -> bool {
+        let Place { piece, before, kept, skip } = place;
+        let value = before + 1 + usize::from(member.lead.value);
+        let is_id = member.fate == Fate::Assistant;
+        if is_id && self.row.is_held {
+            return false;
+        }
+        if member.lead.is_tight {
+            self.output.range(piece, kept, value);
+        } else {
+            self.keep_before(place);
+            let compact = memo.compact(member);
+            self.output.literal(piece, compact.get(skip..).unwrap_or_default());
+        }
+        if is_id {
+            self.named(piece, value, end);
+        } else {
+            self.output.range(piece, value, end);
+        }
+        true
+    }
+
+    /// Hands over what was kept before a member.
+    fn keep_before(&mut self, Place { piece, before, kept, skip }: Place<'_>) {
+        if kept < before + skip {
+            self.output.range(piece, kept, before + skip);
+        }
+    }
+
+    /// Writes what stands for an assistant id.
+    fn named(&mut self, piece: &[u8], value: usize, end: usize) {
+        let id = match piece[value] {
+            b'"' => &piece[value + 1..end - 1],
+            b'-' | b'0'..=b'9' => &piece[value..end],
+            b'n' => return self.output.range(piece, value, end),
+            _ => return self.output.literal(piece, b"null"),
+        };
+        match name_of(&self.job.names, self.ids, &mut self.totals, Some(id)) {
+            Some(name) => self.output.literal(piece, name),
+            None => self.output.range(piece, value, end),
+        }
+    }
+}
+
+/// Passes from a bracket to the answering one if there is none between, and to the mark right behind it, if
+/// that may follow a member. Else nothing is passed.
+#[inline(always)]
+pub(super) fn flat_end(
+    piece: &[u8],
+    bracket: usize,
+    marks: &mut slice::Iter<'_, u32>,
+) -> Option<usize> {
+    let first = *piece.get(bracket)?;
+    let mut behind = marks.clone();
+    let end = loop {
+        let mark = *behind.next()? as usize;
+        match *piece.get(mark)? {
+            b',' => {}
+            // 0x5b and 0x5d, as 0x7b and 0x7d.
+            byte if byte == first.wrapping_add(2) => break mark + 1,
+            _ => return None,
+        }
+    };
+    let is_next = matches!(first, b'{' | b'[')
+        && *behind.next()? as usize == end
+        && matches!(piece.get(end)?, b',' | b'}');
+    is_next.then(|| {
+        *marks = behind;
+        end
+    })
+}
+
+/// Passes from a bracket to the answering bracket, with nothing behind it but white space up to the next
+/// mark. Returns that mark, if it may follow a member, and those behind it.
+#[inline]
+fn pass_over<'a>(
+    piece: &[u8],
+    bracket: usize,
+    marks: &'a [u32],
+    room: usize,
+) -> Option<(usize, &'a [u32])> {
+    let first = *piece.get(bracket)?;
+    // Kinds of the open brackets, the innermost in the lowest bit.
+    let mut kinds = u64::from(first == b'{');
+    let mut depth = 1;
+    if !matches!(first, b'{' | b'[') || room == 0 {
+        return None;
+    }
+    let mut marks = marks.iter();
+    let end = loop {
+        let mark = *marks.next()? as usize;
+        match piece.get(mark)? {
+            b',' => continue,
+            open @ (b'{' | b'[') => {
+                if depth == room.min(64) {
+                    return None;
+                }
+                kinds = kinds << 1 | u64::from(*open == b'{');
+                depth += 1;
+                continue;
+            }
+            b'}' if kinds & 1 == 1 => {}
+            b']' if kinds & 1 == 0 => {}
+            _ => return None,
+        }
+        kinds >>= 1;
+        depth -= 1;
+        if depth == 0 {
+            break mark + 1;
+        }
+    };
+    let mark = *marks.next()? as usize;
+    let is_next = space_end(piece, end) == mark && matches!(piece.get(mark)?, b',' | b'}');
+    is_next.then_some((mark, marks.as_slice()))
+}
