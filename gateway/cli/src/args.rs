@@ -66,7 +66,7 @@ pub(crate) enum Command {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ConfigArg {
     /// The configuration file.
-    #[arg(long = "config", short = 'c', value_name = "FILE", env = "COLONNADE_CONFIG")]
+    #[arg(long = "config", short = 'c', value_name = "FILE", env = "COLONNADE_CONFIG", global = true)]
     file: Option<PathBuf>,
 }
 

@@ -85,12 +85,12 @@ impl Publisher {
         }
         source.save(&delta);
         let turn = source.holdings.take(delta, &rules, &meters);
+        source.save_whole();
         let before = self.published.current();
         let keys = turn.apply(&before.snapshot.keys);
         self.put(keys, Arc::clone(&before.upstreams), Arc::clone(&before.docs));
         // What is left out is told, but not waited for: the change is served already.
         let source = self.store_source()?;
-        source.save_whole();
         let (left_out, revision) = (told(source.holdings.faults()), source.holdings.revision());
         self.show_left_out(left_out);
         Some(revision)
