@@ -166,6 +166,30 @@ fn a_start_while_the_store_is_away_is_from_the_snapshot() {
     }
 }
 
+/// K10: a snapshot that cannot be kept up goes. A start from it would bring back what was revoked since.
+#[test]
+fn a_snapshot_that_cannot_be_written_anew_is_taken_away() {
+    let Some(mut fleet) = Fleet::start("a_snapshot_that_cannot_be_written_anew_is_taken_away")
+    else {
+        return;
+    };
+    let key = fleet.key("revoked");
+    let snapshot = fleet.other.gateway.folder().join("colonnade.snapshot");
+    assert!(snapshot.exists());
+    // Where the next one is written first: as little can be done there as on a full disk.
+    std::fs::create_dir(fleet.other.gateway.folder().join("colonnade.snapshot.new")).unwrap();
+    fleet.way.cut();
+    fleet.other.gateway.start_again();
+    assert_eq!(fleet.other.status(&key), 200, "from the snapshot");
+    fleet.way.mend();
+    waiting::until("a gateway that has found its store", || {
+        (fleet.other.read("/status")["directory"]["from_snapshot"] == false).then_some(())
+    });
+    fleet.other.good("POST", &format!("/keys/{}/revoke", key.id), &Value::Null);
+    assert_eq!(fleet.other.status(&key), 401);
+    assert!(!snapshot.exists(), "it says that the key lives");
+}
+
 /// U2: what two gateways count is one sum.
 #[test]
 fn usage_of_all_gateways_is_one_sum() {
