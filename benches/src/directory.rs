@@ -88,15 +88,28 @@ pub fn calls_rules() -> Arc<Rules> {
 /// # Panics
 /// When a record was left out.
 pub fn snapshot(keys: usize) -> (Snapshot, Meters) {
+    snapshot_of(&directory(keys))
+}
+
+/// A snapshot of these records, and the meters that count their keys.
+///
+/// # Panics
+/// When a record was left out.
+pub fn snapshot_of(directory: &Directory) -> (Snapshot, Meters) {
     let (rules, meters) = (calls_rules(), Meters::new());
-    let accounts = (0..keys).step_by(KEYS_PER_ACCOUNT);
-    let directory = Directory { accounts: accounts.map(|first| account(first, keys)).collect() };
-    let compiled = compile(&directory, &rules, &meters);
+    let compiled = compile(directory, &rules, &meters);
     assert!(compiled.left_out.is_empty(), "left out: {:?}", compiled.left_out.first());
     (Snapshot { revision: 1, rules, keys: compiled.keys }, meters)
 }
 
-fn account(first: usize, keys: usize) -> AccountRecord {
+/// The records of `keys` keys, ten an account.
+pub fn directory(keys: usize) -> Directory {
+    let accounts = (0..keys).step_by(KEYS_PER_ACCOUNT);
+    Directory { accounts: accounts.map(|first| account(first, keys)).collect() }
+}
+
+/// The account of key `first`, with that key and those behind it, up to `keys`.
+pub fn account(first: usize, keys: usize) -> AccountRecord {
     let list = |columns: &[&str]| columns.iter().map(|column| (*column).to_owned()).collect();
     let calls = |columns: &[&str]| BTreeMap::from([("calls".to_owned(), list(columns))]);
     let names = calls::ASSISTANTS.map(|(id, name)| (id.to_owned(), name.to_owned())).to_vec();
