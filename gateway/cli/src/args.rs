@@ -66,13 +66,19 @@ pub(crate) enum Command {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ConfigArg {
     /// The configuration file.
-    #[arg(long = "config", short = 'c', value_name = "FILE", env = "COLONNADE_CONFIG", global = true)]
-    file: Option<PathBuf>,
+    #[arg(
+        long = "config",
+        short = 'c',
+        value_name = "FILE",
+        env = "COLONNADE_CONFIG",
+        global = true
+    )]
+    config_file: Option<PathBuf>,
 }
 
 impl ConfigArg {
     pub(crate) fn path(&self) -> PathBuf {
-        self.file.clone().unwrap_or_else(|| PathBuf::from("config/gateway.yaml"))
+        self.config_file.clone().unwrap_or_else(|| PathBuf::from("config/gateway.yaml"))
     }
 }
 

@@ -146,7 +146,7 @@ fn a_directory_moves_from_a_file_to_a_store_and_on() {
         ),
         (vec!["accounts", "import", "directory.yaml"], "0 accounts"),
         (
-            vec!["accounts", "--config", "other.yaml", "import", "--from", "gateway.yaml"],
+            vec!["accounts", "import", "--from", "gateway.yaml", "--config", "other.yaml"],
             "1 accounts, 1 users and 2 keys are new here",
         ),
     ] {
