@@ -137,8 +137,9 @@ impl Store for PostgresStore {
         author: &Author,
         now: UnixMs,
     ) -> Result<Written, WriteError> {
+        let asked = write::Asked::at(now);
         let mut session = self.pool.begin(Kind::Write).await?;
-        let written = write::write(&mut session, change, author, now).await;
+        let written = write::write(&mut session, change, author, asked).await;
         let written = session.end(written).await?;
         tell_newer(&self.seen, written.revision);
         Ok(written)

@@ -162,8 +162,8 @@ impl Store for SqliteStore {
         author: &Author,
         now: UnixMs,
     ) -> Result<Written, WriteError> {
-        let author = author.clone();
-        let work = move |sql: &mut Connection| at_once(write::write(sql, change, &author, now));
+        let (author, asked) = (author.clone(), write::Asked::at(now));
+        let work = move |sql: &mut Connection| at_once(write::write(sql, change, &author, asked));
         let written = self.change(work).await?;
         tell_newer(&self.seen, written.revision);
         Ok(written)

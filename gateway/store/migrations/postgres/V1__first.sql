@@ -60,6 +60,12 @@ create index keys_unrevoked on keys (account) where revoked_at is null;
 create index keys_revision on keys (revision);
 create index keys_previous on keys (previous_digest) where previous_digest is not null;
 
+-- Every digest that a key ever had: a text that was replaced or revoked is nobody's again.
+create table digests (
+    digest text not null primary key,
+    key    text not null references keys
+);
+
 -- Creations that may be sent again. Never the key's text.
 create table retries (
     account text not null,

@@ -62,6 +62,12 @@ create index keys_unrevoked on keys (account) where revoked_at is null;
 create index keys_revision on keys (revision);
 create index keys_previous on keys (previous_digest) where previous_digest is not null;
 
+-- Every digest that a key ever had: a text that was replaced or revoked is nobody's again.
+create table digests (
+    digest text not null primary key,
+    key    text not null references keys
+) strict, without rowid;
+
 -- Creations that may be sent again. Never the key's text.
 create table retries (
     account text not null,
@@ -87,6 +93,9 @@ create table audit (
     after      text
 ) strict;
 create index audit_account on audit (account, revision);
+create trigger audit_not_replaced before insert on audit
+    when exists (select 1 from audit where revision = new.revision)
+    begin select raise(abort, 'audit is only ever added to'); end;
 create trigger audit_no_update before update on audit
 begin select raise(abort, 'audit is only ever added to'); end;
 create trigger audit_no_delete before delete on audit

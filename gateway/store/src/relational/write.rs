@@ -3,6 +3,8 @@
 //! All of it happens between the lock of the change counter and the commit, so that changes come one
 //! after the other, and commits in the order of their revisions.
 
+use std::time::{Duration, Instant};
+
 use gateway_limits::UnixMs;
 use gateway_policy::{AccountRecord, KeyRecord, UserRecord};
 use serde_json::Value as Json;
@@ -15,17 +17,45 @@ use crate::store::{StoreError, WriteError, Written};
 
 /// How long a creation may be sent again.
 const RETRY_MS: u64 = 24 * 3_600_000;
+/// A change that waited less is decided by the time at which it was asked for.
+const WAIT_THAT_MATTERS: Duration = Duration::from_secs(1);
 /// Creations of one account that may be sent again: the latest.
 const RETRIES_MAX: i64 = 1_000;
+
+/// When a change was asked for. What is decided is decided by the time when its turn has come: a key may
+/// have ended while it waited.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    at: UnixMs,
+    began: Instant,
+}
+
+impl Asked {
+    /// Now.
+    pub(crate) fn at(at: UnixMs) -> Asked {
+        Asked { at, began: Instant::now() }
+    }
+
+    /// When it was asked for, or later by what it waited, if that is long enough to matter.
+    fn now(self) -> UnixMs {
+        let waited = self.began.elapsed();
+        if waited < WAIT_THAT_MATTERS {
+            return self.at;
+        }
+        let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        UnixMs(self.at.0.saturating_add(waited_ms))
+    }
+}
 
 /// Makes a change inside of a transaction that the caller has begun, and ends.
 pub(crate) async fn write<S: Sql>(
     sql: &mut S,
     change: Change,
     author: &Author,
-    now: UnixMs,
+    asked: Asked,
 ) -> Result<Written, WriteError> {
     let last = lock(sql).await?;
+    let now = asked.now();
     let retry = retry_of(&change);
     if let Some((account, retry)) = &retry
         && let Some(key) = made_before(sql, account, retry, now).await?
@@ -149,9 +179,9 @@ async fn live_keys<S: Sql>(sql: &mut S, account: &str, now: UnixMs) -> Result<u3
     Ok(u32::try_from(count.unwrap_or_default()).unwrap_or(u32::MAX))
 }
 
-/// A replaced digest stays known, past its grace: as long as a record names it, no other may.
+/// A digest stays known for good, also past its replacement, its grace and its key's revocation.
 async fn is_digest_known<S: Sql>(sql: &mut S, digest: &str) -> Result<bool, StoreError> {
-    let text = "select count(*) from keys where digest = $1 or previous_digest = $1";
+    let text = "select count(*) from digests where digest = $1";
     let count = one(sql, text, &[digest.into()], |row| number(row, 0)).await?;
     Ok(count.is_some_and(|count| count > 0))
 }
@@ -170,6 +200,12 @@ async fn put<S: Sql>(
     }
     if let Some(record) = &decided.key {
         rows::put_key(sql, account, record, revision).await?;
+        let previous = record.previous.as_ref().map(|previous| previous.digest);
+        for digest in previous.into_iter().chain([record.digest]) {
+            let had = "insert into digests (digest, key) values ($1, $2) \
+                       on conflict (digest) do nothing";
+            sql.run(had, &[(&digest.to_string()).into(), (&record.id).into()]).await?;
+        }
     }
     let touch = "update accounts set changed = $1 where id = $2";
     sql.run(touch, &[revision.into(), account.into()]).await.map(drop)

@@ -76,9 +76,11 @@ pub(crate) async fn a_replaced_digest_stays_taken(place: Place) {
         let back = regenerate("key_2", "key_1", 0);
         assert_eq!(refusal_at(&*store, back, at).await, Refused::DigestKnown);
     }
-    // Another regeneration lets go of it.
+    // Nothing lets go of it: who has leaked it must not find it alive again.
     write(&*store, regenerate("key_1", "newer", 0)).await;
-    write(&*store, import).await;
+    assert_eq!(refusal_at(&*store, import.clone(), NOW).await, Refused::DigestKnown);
+    write(&*store, gateway_store::Change::Revoke { key: "key_1".to_owned() }).await;
+    assert_eq!(refusal_at(&*store, import, NOW).await, Refused::DigestKnown);
 }
 
 /// K9, K21, K22: what may change does, and nothing else.
