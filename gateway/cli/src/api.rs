@@ -16,11 +16,10 @@ use gateway_admin::{AdminParts, Records, admin_router};
 use serde_json::Value;
 use tower::ServiceExt;
 
-use crate::exit;
+use crate::exit::{self, Failed};
 use crate::feed;
 use crate::load::{self, Surroundings};
 use crate::node::Offline;
-use crate::publish::StartError;
 use crate::serve::ADMIN_TOKEN;
 
 /// Longest answer that is read.
@@ -39,9 +38,6 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Value,
 }
-
-/// Why there is no answer: what to print, and the exit code.
-pub(crate) type Failed = (u8, Vec<String>);
 
 impl Api {
     /// The gateway at an address, or the store of a configuration.
@@ -161,12 +157,8 @@ fn records(
     loaded: &gateway_settings::Loaded,
     runtime: &tokio::runtime::Runtime,
 ) -> Result<Records, Failed> {
-    let unreachable = |error: StartError| match error {
-        StartError::Configuration(lines) => (exit::INVALID_CONFIGURATION, lines),
-        StartError::Store(lines) => (exit::STORE_UNREACHABLE, lines),
-    };
     let Some(path) = load::directory_path(&loaded.settings) else {
-        return feed::store(&loaded.settings, runtime).map(Records::Store).map_err(unreachable);
+        return Ok(Records::Store(feed::store(&loaded.settings, runtime)?));
     };
     let text = load::directory_text(path, text, config)
         .map_err(|error| (exit::STORE_UNREACHABLE, error.lines()))?;

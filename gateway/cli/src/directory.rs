@@ -3,12 +3,13 @@
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use crate::api::{Answer, Api, Failed};
+use crate::api::{Answer, Api};
 use crate::args::Format;
 use crate::args::directory::{
     AccountsArgs, AccountsCommand, DirectoryArgs, KeysArgs, KeysCommand, NewKeyArgs, UsersArgs,
     UsersCommand,
 };
+use crate::exit::Failed;
 use crate::{exit, import, terminal};
 
 /// Most pages of a list that are asked for.

@@ -18,7 +18,6 @@ use crate::args::{ExplainArgs, Format};
 use crate::exit;
 use crate::feed;
 use crate::load::{self, Surroundings};
-use crate::publish::StartError;
 use crate::rewritten::{BodyChange, rewritten};
 use crate::terminal;
 
@@ -89,10 +88,7 @@ fn stored_keys(loaded: &Loaded, meters: &Meters) -> Result<KeyIndex, (u8, Vec<St
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(|error| (exit::FAILED, vec![error.to_string()]))?;
-    let store = feed::store(&loaded.settings, &runtime).map_err(|error| match error {
-        StartError::Configuration(lines) => (exit::INVALID_CONFIGURATION, lines),
-        StartError::Store(lines) => (exit::STORE_UNREACHABLE, lines),
-    })?;
+    let store = feed::store(&loaded.settings, &runtime)?;
     let delta = runtime.block_on(store.load()).map_err(|error| away(error.to_string()))?;
     let directory = Directory { accounts: delta.accounts };
     let compiled = compile(&directory, &loaded.rules, meters);

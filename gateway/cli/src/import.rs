@@ -15,12 +15,9 @@ use tokio::runtime::Runtime;
 
 use crate::args::Format;
 use crate::args::directory::DirectoryArgs;
+use crate::exit::{self, Failed};
 use crate::load::{self, Surroundings};
-use crate::publish::StartError;
-use crate::{exit, feed, terminal};
-
-/// What to print, and the exit code.
-type Failed = (u8, Vec<String>);
+use crate::{feed, terminal};
 
 /// `colonnade accounts import`.
 pub(crate) fn run(args: &DirectoryArgs, file: Option<&Path>, from: Option<&Path>) -> u8 {
@@ -70,7 +67,7 @@ fn imported(
         (None, Some(from)) => (read_store(from, &around, &runtime)?, Vec::new()),
         (None, None) => return Err((exit::USAGE, vec!["nothing to import from".to_owned()])),
     };
-    let store = opened(&into, &runtime)?;
+    let store = feed::store(&into.settings, &runtime)?;
     let author = Author { name: "import".to_owned(), address: None, request_id: None };
     let now = Clock::default().wall();
     let imported = runtime.block_on(import(&*store, &directory, &author, now));
@@ -81,13 +78,6 @@ fn configuration(path: &Path, around: &Surroundings) -> Result<Loaded, Failed> {
     let loaded =
         load::configuration_text(path).and_then(|text| load::configuration(&text, path, around));
     loaded.map_err(|error| (exit::INVALID_CONFIGURATION, error.lines()))
-}
-
-fn opened(loaded: &Loaded, runtime: &Runtime) -> Result<Arc<dyn Store>, Failed> {
-    feed::store(&loaded.settings, runtime).map_err(|error| match error {
-        StartError::Configuration(lines) => (exit::INVALID_CONFIGURATION, lines),
-        StartError::Store(lines) => (exit::STORE_UNREACHABLE, lines),
-    })
 }
 
 /// The sound records of a directory file, and what is wrong with the others.
@@ -114,7 +104,7 @@ fn read_store(
     if let Some(file) = load::directory_path(&loaded.settings) {
         return read_file(file, &loaded, around).map(|(directory, _)| directory);
     }
-    let store = opened(&loaded, runtime)?;
+    let store = feed::store(&loaded.settings, runtime)?;
     let delta = runtime.block_on(store.load());
     let delta = delta.map_err(|error| (exit::STORE_UNREACHABLE, vec![error.to_string()]))?;
     Ok(Arc::new(Directory { accounts: delta.accounts }))

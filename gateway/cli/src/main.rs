@@ -35,6 +35,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Exit codes (CONTRACT section 1).
 pub(crate) mod exit {
+    /// Why a command gives up: the exit code, and what to print.
+    pub(crate) type Failed = (u8, Vec<String>);
+
     pub(crate) const OK: u8 = 0;
     pub(crate) const FAILED: u8 = 1;
     pub(crate) const USAGE: u8 = 2;

@@ -17,6 +17,7 @@ use gateway_settings::{AdminToken, Fault, Loaded, SETTINGS_BYTES_MAX, Settings, 
 use gateway_store::{FileChange as Change, ReadError, WatchedFile};
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
+use crate::exit::{self, Failed};
 use crate::load::{self, Surroundings};
 use crate::serve::upstream_specs;
 use from_file::FileSource;
@@ -34,6 +35,15 @@ pub(crate) const POLL_EVERY: Duration = Duration::from_millis(500);
 pub(crate) enum StartError {
     Configuration(Vec<String>),
     Store(Vec<String>),
+}
+
+impl From<StartError> for Failed {
+    fn from(error: StartError) -> Failed {
+        match error {
+            StartError::Configuration(lines) => (exit::INVALID_CONFIGURATION, lines),
+            StartError::Store(lines) => (exit::STORE_UNREACHABLE, lines),
+        }
+    }
 }
 
 /// Watches, compiles, publishes.

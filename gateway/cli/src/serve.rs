@@ -21,12 +21,12 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::counting::Counting;
-use crate::exit;
+use crate::exit::{self, Failed};
 use crate::feed::{self, Feed};
 use crate::load::Surroundings;
 use crate::logging;
 use crate::node::{ServingNode, all_permissions};
-use crate::publish::{POLL_EVERY, Publisher, StartError};
+use crate::publish::{POLL_EVERY, Publisher};
 use crate::signals::{Signals, Wish};
 use crate::terminal;
 
@@ -55,9 +55,6 @@ pub(crate) type SharedPublisher = Arc<std::sync::Mutex<Publisher>>;
 
 /// A wish to reload, and where to tell how it went.
 pub(crate) type Reload = oneshot::Sender<ReloadOutcome>;
-
-/// What a start failed with: the exit code and what to print.
-type Failed = (u8, Vec<String>);
 
 /// A serving process.
 pub(crate) struct Server {
@@ -103,10 +100,7 @@ impl Server {
             feed = Some(opened);
             Ok(start)
         });
-        let publisher = publisher.map_err(|error| match error {
-            StartError::Configuration(lines) => (exit::INVALID_CONFIGURATION, lines),
-            StartError::Store(lines) => (exit::STORE_UNREACHABLE, lines),
-        })?;
+        let publisher = publisher?;
         let settings = publisher.settings().clone();
         let gateway = gateway(&publisher, &settings, &registry)?;
         build_facts(&registry).map_err(|error| failed(&error))?;
