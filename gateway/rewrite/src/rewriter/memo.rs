@@ -165,6 +165,17 @@ impl Member {
         self.number != NONE && rest.is_some_and(|rest| near[1 + 32..].starts_with(rest))
     }
 
+    /// Whether a container that begins with this bracket, with none inside, would be kept as it stands if all
+    /// in it is sound: an array of scalars, or what passes whole and has nothing to be named.
+    pub(super) fn is_flat_kept(&self, bracket: u8) -> bool {
+        let facts = self.slot.facts;
+        match bracket {
+            b'[' => self.fate == Fate::Shown,
+            b'{' => self.fate == Fate::Shown && facts.is_whole() && !facts.has_assistant_below(),
+            _ => false,
+        }
+    }
+
     fn is(&self, node: NodeId, bytes: &[u8]) -> bool {
         let (first, more) = bytes.split_at(bytes.len().min(32));
         self.node == node

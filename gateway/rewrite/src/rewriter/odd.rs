@@ -7,10 +7,11 @@
 use std::slice;
 
 use super::memo::{Fate, Member, Memo};
+use super::plain::Scalar;
 use super::scalar::name_of;
 use super::{Rewriter, plain};
 use crate::index::Index;
-use crate::scan::space_end;
+use crate::scan::{self, Lanes, NEAR, Tail, space_end};
 
 /// A place of a member: the bracket or comma before it, where what was kept and not yet handed over begins,
 /// and one if that comma is not to be written.
@@ -51,6 +52,13 @@ impl Rewriter {
         }
         if !member.fate.is_kept() {
             return None;
+        }
+        if value == mark && member.is_flat_kept(piece[value]) {
+            let room = usize::from(self.job.bounds.depth) > self.stack.len();
+            let flat = Flat { piece, bracket: mark, marks, index };
+            let (mark, passed) = room.then(|| scan::run(flat))??;
+            self.kept_member(place, member, memo, mark);
+            return Some((mark, marks.get(passed..)?));
         }
         let end = plain::shown_end(piece, value, mark, index);
         let is_escaped = |text| memchr::memchr(b'\\', text).is_some();
@@ -139,6 +147,63 @@ pub(super) fn flat_end(
         *marks = behind;
         end
     })
+}
+
+/// Asks for the mark behind a container that may be shown as it stands, and how many marks there are up to
+/// and with it: one with none inside and no white space, every name and scalar of it sound.
+struct Flat<'a> {
+    piece: &'a [u8],
+    bracket: usize,
+    marks: &'a [u32],
+    index: &'a Index,
+}
+
+impl scan::Task for Flat<'_> {
+    type Done = Option<(usize, usize)>;
+
+    #[inline(always)]
+    fn run(self, lanes: impl Lanes) -> Self::Done {
+        let Flat { piece, bracket, marks, index } = self;
+        let first = *piece.get(bracket)?;
+        // 0x5b and 0x5d, as 0x7b and 0x7d.
+        let close = first.wrapping_add(2);
+        let tail = Tail::new();
+        let (mut before, mut passed) = (bracket, 0);
+        loop {
+            let mark = *marks.get(passed)? as usize;
+            let stop = *piece.get(mark)?;
+            passed += 1;
+            let is_empty = stop == close && mark == bracket + 1;
+            // What is near begins with the byte before the bracket or comma: a string's check looks at it.
+            let near = scan::near(piece, before.checked_sub(1)?, &tail);
+            let from = if first == b'{' && !is_empty { value_of_name(near, lanes)? } else { 2 };
+            let scalar = Scalar { near, from, len: (mark + 1).wrapping_sub(before + from) };
+            let is_sound = is_empty
+                || scalar.is_short_shown(lanes)
+                || scalar.is_text(lanes)
+                || plain::shown_end(piece, before + from - 1, mark, index) == mark;
+            if !is_sound || !matches!(stop, b',') && stop != close {
+                return None;
+            }
+            before = mark;
+            if stop == close {
+                break;
+            }
+        }
+        let mark = *marks.get(passed)? as usize;
+        let is_next = mark == before + 1 && matches!(piece.get(mark)?, b',' | b'}');
+        is_next.then_some((mark, passed + 1))
+    }
+}
+
+/// Where the value begins behind a name of at most 31 plain ASCII bytes, of which the quote is the third byte
+/// near.
+#[inline(always)]
+fn value_of_name(near: &[u8; NEAR], lanes: impl Lanes) -> Option<usize> {
+    let odd = lanes.odd(scan::lane::<0>(near, 3));
+    let quote = 3 + odd.trailing_zeros() as usize;
+    let is_name = odd != 0 && near[2] == b'"' && near.get(quote..)?.starts_with(b"\":");
+    is_name.then_some(quote + 2)
 }
 
 /// Passes from a bracket to the answering bracket, with nothing behind it but white space up to the next

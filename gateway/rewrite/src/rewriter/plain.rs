@@ -128,10 +128,11 @@ impl scan::Task for ShownEnd<'_> {
     #[inline(always)]
     fn run(self, lanes: impl Lanes) -> usize {
         let ShownEnd { piece, value, mark, index } = self;
-        if piece.get(value) == Some(&b'"') && is_unescaped_string(piece, value, mark, lanes) {
-            return mark;
-        }
-        scalar_end(piece, value, mark, index, true).unwrap_or(UNSOUND)
+        let quick = match piece.get(value) {
+            Some(b'"') => simple_string_end(piece, value, mark, lanes),
+            _ => None,
+        };
+        quick.or_else(|| scalar_end(piece, value, mark, index, true)).unwrap_or(UNSOUND)
     }
 }
 
@@ -141,25 +142,31 @@ pub(super) fn shown_end(piece: &[u8], value: usize, mark: usize, index: &Index) 
     scan::run(ShownEnd { piece, value, mark, index })
 }
 
-/// Whether it is a string without escapes. There may be others.
+/// The mark, if there is nothing before it but a string of which every escape is of one letter, as `\n` is.
+/// There may be others.
 #[inline(always)]
-fn is_unescaped_string(piece: &[u8], value: usize, mark: usize, lanes: impl Lanes) -> bool {
+fn simple_string_end(piece: &[u8], value: usize, mark: usize, lanes: impl Lanes) -> Option<usize> {
     let from = value + 1;
     let (mut at, mut high) = (from, 0);
     while let Some(bytes) = piece.get(at..).and_then(<[u8]>::first_chunk) {
         high |= lanes.high(bytes);
         let stops = lanes.stops(bytes);
-        if stops != 0 {
-            at += stops.trailing_zeros() as usize;
-            // High bytes behind the string may be among those seen: then it is checked in vain.
-            return at + 1 == mark
-                && piece
-                    .get(from..at)
-                    .is_some_and(|text| high == 0 || std::str::from_utf8(text).is_ok());
+        if stops == 0 {
+            at += 32;
+            continue;
         }
-        at += 32;
+        at += stops.trailing_zeros() as usize;
+        match piece.get(at..)? {
+            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => at += 2,
+            [b'"', ..] => {
+                // High bytes behind the string may be among those seen: then it is checked in vain.
+                let is_utf8 = high == 0 || std::str::from_utf8(piece.get(from..at)?).is_ok();
+                return (is_utf8 && at + 1 == mark).then_some(mark);
+            }
+            _ => return None,
+        }
     }
-    false
+    None
 }
 
 /// The end of something hidden, any string or something bare of which the machine would find the same

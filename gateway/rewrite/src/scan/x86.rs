@@ -2,24 +2,57 @@
 
 use std::arch::is_x86_feature_detected;
 use std::arch::x86_64::*;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::{Bits, Lanes, Marks, NEAR, Sink, Task, blocks, places_in_turn};
 
-pub(super) fn has_avx2() -> bool {
-    !cfg!(feature = "portable")
+// What the machine was found to have: all that the lanes and the marks of a width need.
+const NOT_ASKED: u8 = 0;
+const WORDS: u8 = 1;
+const AVX2: u8 = 2;
+const AVX512: u8 = 3;
+
+/// Asked once a process: a dozen features are too many to ask for at every turn.
+static FOUND: AtomicU8 = AtomicU8::new(NOT_ASKED);
+
+#[inline]
+fn found() -> u8 {
+    match FOUND.load(Ordering::Relaxed) {
+        NOT_ASKED => find(),
+        found => found,
+    }
+}
+
+#[cold]
+fn find() -> u8 {
+    let has_avx2 = !cfg!(feature = "portable")
         && is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("bmi1")
         && is_x86_feature_detected!("bmi2")
         && is_x86_feature_detected!("lzcnt")
         && is_x86_feature_detected!("popcnt")
-        && is_x86_feature_detected!("pclmulqdq")
-}
-
-pub(super) fn has_avx512() -> bool {
-    has_avx2()
+        && is_x86_feature_detected!("pclmulqdq");
+    let has_avx512 = !cfg!(feature = "avx2")
         && is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512vbmi2")
+        && is_x86_feature_detected!("avx512vbmi2");
+    let found = match (has_avx2, has_avx512) {
+        (false, _) => WORDS,
+        (true, false) => AVX2,
+        (true, true) => AVX512,
+    };
+    FOUND.store(found, Ordering::Relaxed);
+    found
+}
+
+#[inline]
+pub(super) fn has_avx2() -> bool {
+    found() >= AVX2
+}
+
+#[inline]
+pub(super) fn has_avx512() -> bool {
+    found() == AVX512
 }
 
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,pclmulqdq")]

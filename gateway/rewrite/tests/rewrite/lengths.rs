@@ -61,6 +61,48 @@ fn strings_of_every_length_with_anything_at_their_ends_or_where_lanes_meet() {
     }
 }
 
+/// What passes as it stands: the scalars of an array, the members of what is whole.
+#[test]
+fn containers_that_are_kept_with_anything_in_their_strings_and_names() {
+    let setting = Setting::new("[]", &["a", "w!", "-x"]);
+    let job = setting.job();
+    for len in (0..=4).chain(28..=34).chain([62, 63, 64, 65, 66, 130]) {
+        for part in PARTS {
+            for place in [0, len.min(30), len] {
+                let text = [&b"a".repeat(place), part, &b"b".repeat(len - place)].concat();
+                for (before, behind) in [
+                    ("\"a\":[\"", "\"]"),
+                    ("\"a\":[1,\"é\",\"", "\",2,null]"),
+                    ("\"a\":[\"", "\",]"),
+                    ("\"a\":[[],\"", "\"]"),
+                    ("\"a\":{\"b\":\"", "\"}"),
+                    ("\"w\":[\"", "\",\"é\"]"),
+                    ("\"w\":{\"n\":\"", "\"}"),
+                    ("\"w\":{\"n\":\"é\",\"m\":\"", "\",\"o\":[]}"),
+                    ("\"w\":{\"", "\":1}"),
+                    ("\"w\":{\"n\":{},\"", "\":1}"),
+                    ("\"w\":{\"n\":\"é\",\"", "\":\"x\",}"),
+                    ("\"w\":{\"n\":1,\"", "\",\"o\":1}"),
+                    ("\"w\":[\"", "\"}"),
+                ] {
+                    let member = [before.as_bytes(), &text, behind.as_bytes()].concat();
+                    let row = [b"{\"x\":1,", member.as_slice(), b",\"x\":2}"].concat();
+                    let body = [b"[", row.as_slice(), b",", &row, b"]"].concat();
+                    let whole = rewrite(&job, [body.as_slice()]);
+                    let bytes = rewrite(&job, body.chunks(1));
+                    assert_eq!(whole.result, bytes.result, "{}", String::from_utf8_lossy(&body));
+                    let is_accepted = whole.result.is_ok();
+                    assert!(
+                        !is_accepted || whole.out == bytes.out,
+                        "{}",
+                        String::from_utf8_lossy(&body)
+                    );
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn bare_values_and_containers_of_every_length() {
     for len in (1..=36).chain(60..=70) {

@@ -70,6 +70,18 @@ fn plain_rows() -> Vec<(String, bool)> {
         format!(" {row}\t")
     });
     let spread: Vec<String> = spread.collect();
+    // Containers that pass as they stand do so without white space only.
+    rows.extend(
+        [
+            r#""a":[1,"x",null,false,"é\n",-1.5e3],"b":[]"#,
+            r#""w":{"n":"é","":2,"m":"\\"},"h":[1]"#,
+            r#""w":{},"a":1"#,
+            r#""h":{},"w":[1,"x"]"#,
+            r#""h":1,"a":["x"],"x":{},"id":"known","w":{"n":1}"#,
+        ]
+        .map(str::to_owned),
+    );
+    rows.push(format!(r#""w":{{"{0}":"{1}","m":"{1}é\t"}}"#, text(31), text(70)));
     let compact = rows.into_iter().map(|row| (row, true));
     compact.chain(spread.into_iter().map(|row| (row, false))).collect()
 }
