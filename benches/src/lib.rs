@@ -5,9 +5,11 @@
 //! bench of something that no file can say would measure nothing. The allocator is the gateway's.
 
 pub mod calls;
+pub mod cases;
 pub mod directory;
 pub mod draw;
 pub mod pages;
+pub mod peers;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
