@@ -187,6 +187,9 @@ impl Rewriter {
             } else {
                 let place = Place { piece, before, kept, skip };
                 let passed = if is_plain {
+                    if !matches!(piece.get(mark), Some(b',' | b'}')) {
+                        break Stop::Value(before + 1);
+                    }
                     self.kept_member(place, member, memo, mark).then_some((mark, marks.as_slice()))
                 } else {
                     dropped += member.weight;
@@ -203,10 +206,14 @@ impl Rewriter {
                 continue;
             }
             if near[0] != b'}' {
-                // The body will be refused; the machine says for what.
+                // The body will be refused; the machine says for what, and takes the member from its value. As
+                // it was before it: nothing written in the object, if what is kept begins behind that comma.
                 let passed = index.marks().len() - marks.len();
                 let marks = index.marks().get(*number..passed - 1).unwrap_or_default();
                 before = marks.last().map_or(start - 1, |mark| *mark as usize);
+                if member.class == Class::Shown {
+                    skip = usize::from(kept > before || before + 1 == first_at);
+                }
                 break Stop::Value(before + 1);
             }
             if !rows_pass || !is_row_next(near, mark, marks.as_slice()) {

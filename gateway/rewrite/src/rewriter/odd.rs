@@ -38,6 +38,9 @@ impl Rewriter {
     ) -> Option<(usize, &'a [u32])> {
         let Place { piece, before, .. } = place;
         let value = before + 1 + usize::from(member.lead.value);
+        if value != mark && !matches!(piece.get(mark)?, b',' | b'}') {
+            return None;
+        }
         if member.fate.is_dropped() {
             let room = usize::from(self.job.bounds.depth).saturating_sub(self.stack.len());
             let passed = if value == mark {

@@ -10,9 +10,7 @@ fn at_every_pair_of_places(setting: &Setting, body: &[u8]) {
     for first in 0..=body.len() {
         for second in first..=body.len() {
             let cut = rewrite(&job, [&body[..first], &body[first..second], &body[second..]]);
-            assert_eq!(cut.result, whole.result, "cut at {first} and {second}");
-            let out = if whole.result.is_ok() { whole.out.as_slice() } else { &cut.out };
-            assert_eq!(cut.out, out, "cut at {first} and {second}");
+            assert!(cut.agrees_with(&whole), "cut at {first} and {second}: {cut:?}, not {whole:?}");
         }
     }
 }
@@ -78,11 +76,38 @@ fn the_place_of_two_cuts_changes_nothing() {
         b"{\"a\":\"x\x80\"}",
         b"{\"a\":\"\xe0\x80\xaf\"}",
         b"{\"a\":\"\xf4\x90\x80\x80\"}",
+        b"{\"a\":1],\"b\":2}",
+        b"{\"b\":1,\"a\":\"x\"{\"b\":2}",
+        b"{\"a\":[1,2}",
         b"{\"a\":ttrue}",
         b"{\"a\":ffalse}",
         b"{\"a\":nnull}",
     ] {
         at_every_pair_of_places(&Setting::new("$", &["a"]), broken);
+    }
+}
+
+/// What is behind a member and is neither a comma nor the object's end.
+#[test]
+fn a_member_that_ends_wrongly_is_refused_with_the_bytes_before_it_written_as_ever() {
+    let setting = Setting::new("[]", &["a", "w!", "id@", "-h", "o.a"]);
+    let setting = setting.names(&[("7", "Seven")], None);
+    let job = setting.job();
+    let values = ["1", "\"x\"", "\"\\n\"", "null", "7", "\"7\"", "[]", "[1]", "{}", "{\"a\":1}"];
+    for before in ["", "\"h\":1,", "\"a\":1,", "\"h\":1,\"a\":2,\"h\":3,"] {
+        for name in ["a", "w", "id", "h", "o", "unlisted"] {
+            for value in values {
+                for behind in
+                    ["]", "[", "{", "]}", "}}", "}]x", "},]", "},,{}]", "}{", "} ]]", ",]", ",}"]
+                {
+                    let body = format!("[{{}},{{{before}\"{name}\":{value}{behind},\"a\":4}}]");
+                    let whole = rewrite(&job, [body.as_bytes()]);
+                    let bytes = rewrite(&job, body.as_bytes().chunks(1));
+                    assert!(whole.result.is_err(), "{body}");
+                    assert!(bytes.agrees_with(&whole), "{body}: {whole:?}, {bytes:?}");
+                }
+            }
+        }
     }
 }
 

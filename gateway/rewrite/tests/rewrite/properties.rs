@@ -17,12 +17,6 @@ fn pieces<'a>(body: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
     places.windows(2).map(|pair| &body[pair[0]..pair[1]]).collect()
 }
 
-/// Accepted bodies must give the same bytes; of refused ones the one may have written more than the other.
-fn agree(one: &Outcome, other: &Outcome) -> bool {
-    let is_prefix = one.out.starts_with(&other.out) || other.out.starts_with(&one.out);
-    one.result == other.result && is_prefix && (one.result.is_err() || one.out == other.out)
-}
-
 /// What comes of a body, which must be what the oracle makes of the whole, wherever it is cut.
 fn as_the_oracle_says(
     setting: &Setting,
@@ -34,8 +28,8 @@ fn as_the_oracle_says(
     let expected = oracle::expect(setting, body);
     let accepted = whole.result.is_ok().then(|| String::from_utf8_lossy(&whole.out));
     prop_assert_eq!(accepted, expected.as_deref().map(String::from_utf8_lossy));
-    prop_assert!(agree(&whole, &rewrite(&job, pieces(body, cuts))), "cut at {:?}", cuts);
-    prop_assert!(agree(&whole, &rewrite(&job, body.chunks(1))), "cut everywhere");
+    prop_assert!(whole.agrees_with(&rewrite(&job, pieces(body, cuts))), "cut at {:?}", cuts);
+    prop_assert!(whole.agrees_with(&rewrite(&job, body.chunks(1))), "cut everywhere");
     Ok(whole)
 }
 
@@ -103,7 +97,7 @@ proptest! {
         for ((mut rewriter, mut out), alone) in rewriters.into_iter().zip(outs).zip(alone) {
             let result = rewriter.end(&mut out);
             let in_turn = Outcome { result, out };
-            prop_assert!(agree(&in_turn, &alone));
+            prop_assert!(in_turn.agrees_with(&alone));
         }
     }
 
@@ -124,8 +118,8 @@ proptest! {
         setting.bounds.row_bytes = row_bytes;
         let job = setting.job();
         let whole = rewrite(&job, [body.as_slice()]);
-        prop_assert!(agree(&whole, &rewrite(&job, pieces(&body, &cuts))), "cut at {:?}", cuts);
-        prop_assert!(agree(&whole, &rewrite(&job, body.chunks(1))), "cut everywhere");
+        prop_assert!(whole.agrees_with(&rewrite(&job, pieces(&body, &cuts))), "cut at {:?}", cuts);
+        prop_assert!(whole.agrees_with(&rewrite(&job, body.chunks(1))), "cut everywhere");
         let is_too_long = whole.result.is_err_and(|error| error.reason == Reason::RowTooLong);
         if let (Some(expected), false) = (oracle::expect(&setting, &body), is_too_long) {
             prop_assert_eq!(whole.result.err(), None, "still a document");
