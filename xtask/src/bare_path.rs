@@ -1,4 +1,5 @@
-//! The promise that the tree builds on a machine with Rust and a C compiler, and nothing else.
+//! The promise that the tree builds on a machine with Rust and a C compiler, and nothing else; and that
+//! what the image's build gets of it is enough.
 //!
 //! A crate that quietly starts cmake, make, perl or pkg-config builds here and fails there. So the
 //! PATH of this build is one folder of links, and its target directory is its own: what another
@@ -13,7 +14,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::workspace::{Verdict, Workspace, run, text_of};
+use crate::image;
+use crate::workspace::{Verdict, Workspace, count, run, text_of};
 
 /// What may be on the PATH. `as` is cc's own: it looks for it there when it compiles C.
 const TOOLS: [&str; 6] = ["cargo", "rustc", "cc", "ar", "ld", "as"];
@@ -29,10 +31,11 @@ const KEPT: [&str; 7] = [
     "CARGO_TERM_COLOR",
 ];
 
-/// Builds the binary with the bare PATH.
+/// Builds the binary with the bare PATH, from the image's context.
 pub(crate) fn check(workspace: &Workspace) -> Result<Verdict> {
     run(&mut workspace.cargo(&["fetch", "--quiet", "--locked"]))?;
     let target = workspace.target_dir()?.join("bare-path");
+    let (context, files) = image::context(workspace)?;
     let path = target.join("path");
     let tools = tools()?;
     link(&path, &tools)?;
@@ -52,7 +55,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Verdict> {
         "--offline",
         "--target-dir",
     ]);
-    command.arg(&built).current_dir(workspace.root()).stdin(Stdio::null());
+    command.arg(&built).current_dir(&context).stdin(Stdio::null());
     command.args([
         "--config",
         "profile.dev.debug=false",
@@ -68,8 +71,10 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Verdict> {
     let result = run(&mut command);
     // Half a gigabyte that nobody needs again.
     let _ = std::fs::remove_dir_all(&target);
+    let _ = std::fs::remove_dir_all(&context);
     result?;
-    Ok(Verdict::Passed(format!("built with {}", TOOLS.join(", "))))
+    let tools = TOOLS.join(", ");
+    Ok(Verdict::Passed(format!("built from {} with {tools}", count(files, "file"))))
 }
 
 /// Where each tool is. The toolchain's own cargo and rustc, not a proxy that changes the PATH.

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
 
 use crate::workspace::{Verdict, Workspace, count, run as run_child};
-use crate::{bare_path, deny, examples, generate, layers, oracle, tidy};
+use crate::{bare_path, deny, examples, generate, image, layers, oracle, sbom, tidy};
 
 struct Step {
     name: &'static str,
@@ -26,7 +26,7 @@ const fn step(
     Step { name, holds, run }
 }
 
-static STEPS: [Step; 13] = [
+static STEPS: [Step; 15] = [
     step("fmt", "the sources are formatted", fmt),
     step("clippy", "no warning in any target", clippy),
     step("test", "all tests and doc tests", test),
@@ -42,12 +42,14 @@ static STEPS: [Step; 13] = [
     step("generate", "generated files are what would be written", |workspace| {
         generate::run(workspace, true)
     }),
-    step("examples", "every configuration in config/ is accepted", examples::check),
+    step("examples", "every configuration in config/ and deploy/ is accepted", examples::check),
     step("deny", "licences, banned crates, sources, advisories", deny::check),
+    step("sbom", "what is in the binary is known, with its licences", sbom::check),
+    step("image", "the Dockerfile's commands and its context fit the tree", image::check),
     step("benches", "the benches compile", benches),
     step(
         "bare-path",
-        "the binary builds with cargo, rustc, cc, ar, ld and as alone",
+        "the image's context builds with cargo, rustc, cc, ar, ld and as alone",
         bare_path::check,
     ),
 ];

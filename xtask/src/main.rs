@@ -6,17 +6,22 @@
 //! Not here: what a machine needs before the gate can run (`.ci/run`).
 
 mod bare_path;
+mod bundled;
 mod ci;
 mod deny;
 mod examples;
 mod generate;
+mod image;
 mod layers;
+mod licences;
 mod manifest;
 mod oracle;
 mod reference;
+mod sbom;
 mod tidy;
 mod workspace;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -57,6 +62,14 @@ enum Command {
     },
     /// Licences, banned crates and sources, by cargo-deny where it is installed.
     Deny,
+    /// Writes what is inside the binary (CycloneDX) and the licences of all of it, with their texts.
+    Sbom {
+        /// Where to; the default is `target/sbom`.
+        #[arg(long, value_name = "FOLDER")]
+        out: Option<PathBuf>,
+    },
+    /// Holds the Dockerfile to the tree, without building an image.
+    Image,
     /// Builds the binary with nothing on the PATH but cargo, rustc, cc, ar, ld and as.
     BarePath,
 }
@@ -84,6 +97,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Tidy => tidy::check(&workspace),
         Command::Generate { check } => generate::run(&workspace, check),
         Command::Deny => deny::check(&workspace),
+        Command::Sbom { out } => sbom::run(&workspace, out),
+        Command::Image => image::check(&workspace),
         Command::BarePath => bare_path::check(&workspace),
     }?;
     println!("{verdict}");
