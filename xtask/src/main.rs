@@ -5,6 +5,7 @@
 //!
 //! Not here: what a machine needs before the gate can run (`.ci/run`).
 
+mod alerts;
 mod bare_path;
 mod ci;
 mod deny;
@@ -12,7 +13,10 @@ mod examples;
 mod generate;
 mod layers;
 mod manifest;
+mod metrics;
+mod observe;
 mod oracle;
+mod promql;
 mod reference;
 mod tidy;
 mod workspace;
