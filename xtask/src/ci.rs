@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
 
 use crate::workspace::{Verdict, Workspace, count, run as run_child};
-use crate::{bare_path, deny, examples, generate, image, layers, oracle, sbom, tidy};
+use crate::{bare_path, deny, examples, generate, image, layers, observe, oracle, sbom, tidy};
 
 struct Step {
     name: &'static str,
@@ -26,7 +26,7 @@ const fn step(
     Step { name, holds, run }
 }
 
-static STEPS: [Step; 15] = [
+static STEPS: [Step; 17] = [
     step("fmt", "the sources are formatted", fmt),
     step("clippy", "no warning in any target", clippy),
     step("test", "all tests and doc tests", test),
@@ -39,6 +39,8 @@ static STEPS: [Step; 15] = [
     step("vendor", "the zlib stand-in keeps what it promises", vendor),
     step("layers", "who may depend on whom", layers::check),
     step("tidy", "lengths, names, paths, unfinished code, links", tidy::check),
+    step("metrics", "alerts, dashboard and runbooks name what there is", observe::names),
+    step("promtool", "alerts fire when they should, all PromQL is parsed", observe::promtool),
     step("generate", "generated files are what would be written", |workspace| {
         generate::run(workspace, true)
     }),

@@ -5,6 +5,7 @@
 //!
 //! Not here: what a machine needs before the gate can run (`.ci/run`).
 
+mod alerts;
 mod bare_path;
 mod bundled;
 mod ci;
@@ -15,7 +16,10 @@ mod image;
 mod layers;
 mod licences;
 mod manifest;
+mod metrics;
+mod observe;
 mod oracle;
+mod promql;
 mod reference;
 mod sbom;
 mod tidy;
