@@ -20,6 +20,7 @@ mod preview;
 mod publish;
 mod rewritten;
 mod serve;
+mod service;
 mod signals;
 mod terminal;
 mod tls;

@@ -101,7 +101,7 @@ impl PublishMetrics {
             keys: gauge("colonnade_keys", "Keys in the index, dead ones too.")?,
             store_lag: gauge(
                 "colonnade_store_lag_seconds",
-                "Age of the oldest change not yet served.",
+                "Seconds for which the store has not answered; 0 while it does.",
             )?,
             reloads,
         })

@@ -27,6 +27,7 @@ use crate::load::Surroundings;
 use crate::logging;
 use crate::node::{ServingNode, all_permissions};
 use crate::publish::{POLL_EVERY, Publisher};
+use crate::service::Manager;
 use crate::signals::{Signals, Wish};
 use crate::terminal;
 
@@ -35,6 +36,9 @@ const SETTLE: Duration = Duration::from_millis(20);
 const CLOCK_TICK: Duration = Duration::from_secs(1);
 /// The variable that gives one admin token with every permission.
 pub(crate) const ADMIN_TOKEN: &str = "COLONNADE_ADMIN_TOKEN";
+/// What a service manager shows.
+const SERVING: &str = "serving";
+const RELOAD_FAILED: &str = "serving; the last reload failed and changed nothing";
 /// How long the last flush of usage may take.
 const LAST_FLUSH: Duration = Duration::from_secs(3);
 
@@ -70,6 +74,7 @@ pub(crate) struct Server {
     /// The store, and usage on its way there.
     store: Option<(Feed, Arc<Counting>)>,
     clock: Arc<Clock>,
+    manager: Manager,
 }
 
 /// Where the process listens.
@@ -136,7 +141,8 @@ impl Server {
             control.spawn(feed.clone().beat(now()));
             control.spawn(Arc::clone(counting).run(now()));
         }
-        control.spawn(publish_loop(publisher, requests));
+        let manager = Manager::find();
+        control.spawn(publish_loop(publisher, requests, manager.clone()));
         let server = Server {
             control,
             data,
@@ -149,8 +155,10 @@ impl Server {
             grace: Duration::from_millis(settings.drain.grace_ms),
             store,
             clock,
+            manager,
         };
         server.announce();
+        server.manager.ready(SERVING);
         Ok(server)
     }
 
@@ -171,18 +179,21 @@ impl Server {
     /// Serves until a signal says stop, then drains. The exit code.
     pub(crate) fn until_stopped(self) -> u8 {
         let Server { control, data, gateway, stop, reloads, mut signals, delay, grace, .. } = self;
-        let (store, clock) = (self.store, self.clock);
+        let (store, clock, manager) = (self.store, self.clock, self.manager);
         let outcome = control.block_on(async {
             loop {
                 match signals.next().await {
                     Wish::Stop => break,
                     Wish::Reload => {
                         gateway.reopen_access_log();
-                        let (answer, _) = oneshot::channel();
+                        manager.reloading();
+                        let (answer, outcome) = oneshot::channel();
                         let _ = reloads.send(answer).await;
+                        tokio::spawn(tell_reload(outcome, manager.clone()));
                     }
                 }
             }
+            manager.stopping();
             tokio::select! {
                 () = drain(&gateway, &stop, delay, grace) => exit::OK,
                 () = second_stop(&mut signals) => exit::FAILED,
@@ -207,6 +218,12 @@ impl Server {
         control.shutdown_background();
         outcome
     }
+}
+
+/// Tells the service manager how the reload went that a signal asked for.
+async fn tell_reload(outcome: oneshot::Receiver<ReloadOutcome>, manager: Manager) {
+    let is_good = outcome.await.is_ok_and(|outcome| outcome.ok);
+    manager.ready(if is_good { SERVING } else { RELOAD_FAILED });
 }
 
 /// Not ready, wait, stop accepting, finish what is under way.
@@ -358,8 +375,12 @@ fn admin_parts(
 }
 
 /// The publisher's task: looks at the files, follows the clock, resolves names, sweeps pools,
-/// reloads on demand.
-async fn publish_loop(publisher: SharedPublisher, mut requests: mpsc::Receiver<Reload>) {
+/// reloads on demand, and tells the service manager that it still does.
+async fn publish_loop(
+    publisher: SharedPublisher,
+    mut requests: mpsc::Receiver<Reload>,
+    manager: Manager,
+) {
     let (clock, published) = {
         let publisher = publisher.lock().unwrap_or_else(PoisonError::into_inner);
         (publisher.clock(), publisher.published())
@@ -368,9 +389,11 @@ async fn publish_loop(publisher: SharedPublisher, mut requests: mpsc::Receiver<R
     let mut tick = tokio::time::interval(CLOCK_TICK);
     let mut resolve = tokio::time::interval(RESOLVE_EVERY);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut alive = manager.alive_every().map(tokio::time::interval);
     loop {
         tokio::select! {
             _ = tick.tick() => clock.tick(),
+            () = next(&mut alive) => manager.alive(),
             _ = resolve.tick() => {
                 let upstreams = Arc::clone(&published.current().upstreams);
                 tokio::task::spawn_blocking(move || {
@@ -390,6 +413,14 @@ async fn publish_loop(publisher: SharedPublisher, mut requests: mpsc::Receiver<R
                 }
             }
         }
+    }
+}
+
+/// The next tick; without an interval there is none.
+async fn next(interval: &mut Option<tokio::time::Interval>) {
+    match interval {
+        Some(interval) => drop(interval.tick().await),
+        None => std::future::pending().await,
     }
 }
 

@@ -226,7 +226,9 @@ fn refused(exchange: &mut Exchange, denial: Denial) -> Failure {
     exchange.principal = denial.principal;
     exchange.route = denial.route;
     exchange.paid = denial.paid;
-    Failure::told(problem, Fault::Client)
+    // A rule that names what is not there is no fault of who asks.
+    let is_ours = problem.code == ProblemCode::InternalError;
+    Failure::told(problem, if is_ours { Fault::Gateway } else { Fault::Client })
 }
 
 /// The document of the public reference that is asked for, if it is one.

@@ -50,6 +50,7 @@ mod response_support;
 mod response_timing;
 mod samples;
 mod scopes;
+mod service_manager;
 mod settings;
 mod stopping;
 mod stored_keys;
