@@ -15,6 +15,7 @@ import datetime
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,8 @@ RUN_SECONDS_MAX = 3600
 
 def main():
     options = arguments()
+    # Ended from outside, it still ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     names = list(SHORT) if "all" in options.scripts else options.scripts
     with tempfile.TemporaryDirectory(prefix="k6-") as folder, stand(options.programs, folder) as (gateway, wanted):
         for name in names:

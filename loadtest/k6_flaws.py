@@ -96,6 +96,18 @@ class SaysTooEarly:
             answer.status, (answer.body, answer.headers) = 429, self.refusal
 
 
+class After:
+    """Nothing is wrong with the first answers."""
+
+    def __init__(self, answers, flaw):
+        self.left, self.flaw = answers, flaw
+
+    def __call__(self, answer):
+        self.left -= 1
+        if self.left < 0:
+            self.flaw(answer)
+
+
 class LetsMoreThrough:
     """Every hundredth refusal of the limit is an answer after all."""
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Proves that the checks of loadtest/k6 can fail: a check that cannot is none.
+"""Proves that the checks of loadtest/k6 can fail, and those of oha.py: a check that cannot is none.
 
     loadtest/k6_selftest.py [--programs FOLDER] [--only WORD]
 
@@ -7,12 +7,15 @@ Each case points a script at something that is wrong in one way, and the script 
 at the thresholds that are there for it. What is wrong: the stand-in upstream itself in place of the
 gateway, a limit other than the truth, another key revoked than the one under load, a port where
 nobody listens, or a relay that spoils the gateway's answers (k6_flaws.py). That the scripts pass
-where nothing is wrong is loadtest/k6.py's part.
+where nothing is wrong is loadtest/k6.py's part. The runs of oha.py are spoiled in the same way where
+oha is installed.
 """
 
 import argparse
 import contextlib
+import dataclasses
 import json
+import signal
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +24,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True  # the repository is no place for what Python caches
 
 import k6_flaws as flaws  # noqa: E402
+import oha  # noqa: E402
 from demo import TEAM, demo, load_average, targets, upstream  # noqa: E402
 from k6 import HERE, run  # noqa: E402
 
@@ -125,6 +129,16 @@ CASES = [
     ("memory grows", "soak", SOAK, Stand.memory_that_grows, ["resident_growth_mib: max<64"]),
 ]
 
+#: The same of a run of oha.py.
+OHA = argparse.Namespace(requests=300, connections=8)
+OHA_CASES = [
+    ("oha: a row is lost", oha.whole_answers, lambda: flaws.loses_a_row),
+    ("oha: an answer breaks off", oha.whole_answers, lambda: flaws.After(10, flaws.breaks_off)),
+    ("oha: half a body, of the length it says", oha.whole_answers, lambda: flaws.After(10, flaws.half_a_body)),
+    ("oha: more get through than the limit says", oha.limit_admits, flaws.LetsMoreThrough),
+    ("oha: a revoked key gets through", oha.revoked_gets_nothing, flaws.ForgetsNothing),
+]
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -132,15 +146,20 @@ def main():
                         help="where the binaries are (default: target/release)")
     parser.add_argument("--only", default="", metavar="WORD", help="cases whose words have this in them")
     options = parser.parse_args()
+    # Ended from outside, it still ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     chosen = [case for case in CASES if options.only in case[0]]
+    chosen_oha = [case for case in OHA_CASES if options.only in case[0]] if oha.program() else []
     with tempfile.TemporaryDirectory(prefix="k6-selftest-") as folder, upstream(options.programs) as addresses, \
             demo(options.programs) as gateway:
         wanted = Path(folder) / "targets.json"
-        wanted.write_text(json.dumps(targets(addresses)))
+        told = targets(addresses)
+        wanted.write_text(json.dumps(told))
         with ThreadPoolExecutor(AT_ONCE) as pool:
             is_noticed = list(pool.map(lambda case: noticed(case, gateway, addresses, wanted), chosen))
-    print(f"{sum(is_noticed)} of {len(chosen)} flaws noticed, load average {load_average()}")
-    sys.exit(0 if chosen and all(is_noticed) else 1)
+        is_noticed += [noticed_by_oha(case, gateway, told["targets"][1]) for case in chosen_oha]
+    print(f"{sum(is_noticed)} of {len(is_noticed)} flaws noticed, load average {load_average()}")
+    sys.exit(0 if is_noticed and all(is_noticed) else 1)
 
 
 def noticed(case, gateway, addresses, wanted):
@@ -156,6 +175,14 @@ def noticed(case, gateway, addresses, wanted):
     if not is_noticed:
         print(f"exit {code}, not failed: {missing}, failed: {failed}\n{said[-3000:]}", flush=True)
     return is_noticed
+
+
+def noticed_by_oha(case, gateway, page):
+    words, run_of_oha, flaw = case
+    with flaws.relay(gateway.proxy, flaw()) as spoiled:
+        faults = run_of_oha(OHA, dataclasses.replace(gateway, proxy=spoiled), page)["faults"]
+    print(f"{'noticed' if faults else 'MISSED '}  {words}", flush=True)
+    return bool(faults)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,11 @@ import datetime
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -32,6 +34,8 @@ NO_LIMIT = 1_000_000
 
 def main():
     options = arguments()
+    # Ended from outside, it still ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     before = load_average()
     with upstream(options.programs) as addresses:
         page = targets(addresses)["targets"][1]
@@ -105,8 +109,12 @@ def ask(url, key):
         return answer.read(), int(answer.headers["X-RateLimit-Reset"])
 
 
+def program():
+    return os.environ.get("OHA") or shutil.which("oha")
+
+
 def oha(options, url, key):
-    found = os.environ.get("OHA") or shutil.which("oha")
+    found = program()
     if not found:
         raise SystemExit("oha is not installed: loadtest/README.md says how to get it")
     # The arguments of a process are for all on the machine to read: a key of a demo, and revoked soon.
@@ -140,7 +148,7 @@ def write(options, runs, before):
     told = {
         "script": "oha", "date": datetime.date.today().isoformat(), "machine": machine(),
         "load_average": {"before": before, "after": load_average()},
-        "oha": version(os.environ.get("OHA") or "oha", "--version"),
+        "oha": version(program(), "--version"),
         "gateway": version(str(options.programs / "colonnade"), "--version"), "build": options.programs.name,
         "requests": options.requests, "connections": options.connections, "runs": runs,
     }
