@@ -97,7 +97,8 @@ fn place(id: &[u8], places: usize) -> usize {
         .rotate_left(32)
         .wrapping_add(last)
         .wrapping_mul(0xff51_afd7_ed55_8ccd);
-    (mixed >> 32) as usize & places.wrapping_sub(1)
+    // From the top: the lower bytes of a product know nothing of the upper ones of what was multiplied.
+    mixed.swap_bytes() as usize & places.wrapping_sub(1)
 }
 
 /// A JSON string of the text: quotes, backslashes and control characters escaped, the rest raw
@@ -180,6 +181,26 @@ mod tests {
             assert_eq!(names.find(id(number).as_bytes()), Some(&*quoted(&name)), "{number}");
         }
         assert_eq!(names.find(id(1_000).as_bytes()), None);
+    }
+
+    #[test]
+    fn of_an_id_given_twice_the_later_name_holds() {
+        for id in ["", "7", "asst_1", "asst_0123456789"] {
+            let names = Names::new([("other", "0"), (id, "earlier"), (id, "later")], None);
+            assert_eq!(names.find(id.as_bytes()), Some(&*quoted("later")), "{id}");
+        }
+    }
+
+    #[test]
+    fn ids_that_differ_where_they_should_do_not_crowd() {
+        let short = |number: usize| number.to_string();
+        let first = |number: usize| format!("{number:08}_an_account");
+        let last = |number: usize| format!("asst_{number:08}");
+        for id in [short, first, last] {
+            let names = Names::new((0..1_000).map(|number| (id(number), "")), None);
+            // By chance some two hundred would.
+            assert!(names.crowded.len() < 500, "{} like {}", names.crowded.len(), id(0));
+        }
     }
 
     #[test]

@@ -252,3 +252,6 @@ fn pass_over<'a>(
     let is_next = space_end(piece, end) == mark && matches!(piece.get(mark)?, b',' | b'}');
     is_next.then_some((mark, marks.as_slice()))
 }
+
+#[cfg(test)]
+mod tests;

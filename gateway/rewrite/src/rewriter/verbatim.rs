@@ -121,7 +121,7 @@ impl Rewriter {
     }
 }
 
-/// Where the value begins behind a name of at most 32 plain ASCII bytes.
+/// Where the value begins behind a name of at most 31 plain ASCII bytes.
 #[inline(always)]
 fn plain_name_end(piece: &[u8], quote: usize, tail: &Tail, lanes: impl Lanes) -> Option<usize> {
     let odd = lanes.odd(scan::lane::<1>(scan::near(piece, quote, tail), 0));

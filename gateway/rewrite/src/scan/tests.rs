@@ -117,6 +117,18 @@ fn all_widths_see_the_same_marks() {
     }
 }
 
+/// All ways say the same, so nobody would notice the slower ones.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn the_widest_vectors_are_taken_that_the_machine_has_and_the_build_allows() {
+    use std::arch::is_x86_feature_detected as has;
+    let has_avx2 = has!("avx2") && has!("bmi1") && has!("bmi2") && has!("lzcnt");
+    let has_avx2 = has_avx2 && has!("popcnt") && has!("pclmulqdq") && !cfg!(feature = "portable");
+    let has_avx512 = has!("avx512f") && has!("avx512bw") && has!("avx512vbmi2");
+    let has_avx512 = has_avx2 && has_avx512 && !cfg!(feature = "avx2");
+    assert_eq!((x86::has_avx2(), x86::has_avx512()), (has_avx2, has_avx512));
+}
+
 #[test]
 fn the_last_bytes_make_a_block_with_blanks() {
     let mut kept = Kept(Vec::new());
@@ -201,6 +213,20 @@ fn bytes_are_the_same_where_no_bit_of_the_mask_differs() {
                 assert!(run(Same([&one, &one, &[0xff; 32]])));
                 (one, mask) = (other, [0; 32]);
             }
+        }
+    }
+}
+
+#[test]
+fn bytes_that_differ_alike_at_two_places_are_not_the_same() {
+    let other = [b'a'; 32];
+    for place in 0..32 {
+        for behind in place + 1..32 {
+            let mut one = other;
+            one[place] ^= 1;
+            one[behind] ^= 1;
+            let of = [&one, &other, &[0xff; 32]];
+            assert!(!run(Same(of)) && !Same(of).run(Words), "{place} {behind}");
         }
     }
 }

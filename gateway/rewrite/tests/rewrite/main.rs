@@ -10,6 +10,7 @@ mod documents;
 mod envelope;
 mod lengths;
 mod lines;
+mod members;
 mod oracle;
 mod properties;
 mod refusals;

@@ -119,6 +119,26 @@ fn rows_of_known_members_go_the_quick_way_by_guesses_alone() {
     }
 }
 
+/// What a piece's end cut is the guess of what came before, and no other guess is lost over it.
+#[test]
+fn a_piece_that_begins_in_a_row_goes_on_with_the_guess_of_the_last() {
+    let members = [r#""a":"x""#, r#""b":"x""#, r#""h":"x""#, r#""x":"x""#, r#""a":"x""#];
+    let row = members.join(",");
+    for cut in 1..members.len() {
+        let (head, tail) = row.split_at(members[..cut].join(",").len() - 1);
+        let (mut rewriter, mut work) =
+            behind(&job(None), &format!("[{{{row}}},{{{row}}},{{{head}"));
+        let start = work.memo.start(rewriter.top.node);
+        let (known, first) = (work.memo.len(), work.memo.member(start).next);
+        let tail = format!("{tail}}}");
+        let piece = tail.as_bytes();
+        let at = rewriter.string(piece, 0).unwrap();
+        let at = rewriter.after(piece, at).unwrap();
+        assert_eq!(rewriter.members(piece, at, &mut work).unwrap(), piece.len(), "{head}");
+        assert_eq!((work.memo.len(), work.memo.member(start).next), (known, first), "{head}");
+    }
+}
+
 /// A name takes one place in the memory, however often it comes.
 #[test]
 fn a_member_is_remembered_once() {

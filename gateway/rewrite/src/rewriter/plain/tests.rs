@@ -165,6 +165,29 @@ fn a_string_is_settled_whatever_stands_at_whichever_place_of_it() {
     }
 }
 
+#[test]
+fn what_stands_behind_an_escape_is_looked_at() {
+    let mut index = Index::new();
+    let odd: [&[u8]; 6] = [b"\\\"", b"\\q", b"\\u00e9", b"\x01", "é".as_bytes(), b"\xff"];
+    for len in [34, 66] {
+        for escape in 0..len {
+            for place in escape..len {
+                for odd in odd {
+                    let text = [
+                        &vec![b'x'; escape],
+                        &b"\\n"[..],
+                        &vec![b'x'; place - escape],
+                        odd,
+                        &vec![b'x'; len - place],
+                    ];
+                    let value = [b"\"", &*text.concat(), b"\""].concat();
+                    assert!(check(&mut index, &value), "{}", value.escape_ascii());
+                }
+            }
+        }
+    }
+}
+
 /// One at each of two places, that one look at 32 bytes may not hide what another saw.
 #[test]
 fn two_bytes_that_are_no_characters_do_not_make_up_for_each_other() {
