@@ -23,6 +23,7 @@ mod serve;
 mod signals;
 mod terminal;
 mod tls;
+mod upstreams;
 
 use std::process::ExitCode;
 

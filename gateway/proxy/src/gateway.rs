@@ -144,6 +144,7 @@ impl Gateway {
             team: None,
             upstream: None,
             upstream_us: 0,
+            trial: None,
             status: 0,
             code: None,
             fault: Fault::None,
