@@ -11,7 +11,7 @@ use pingora::upstreams::peer::HttpPeer;
 
 use crate::health::Health;
 use crate::outlier::Outlier;
-use crate::upstream::UpstreamSpec;
+use crate::upstreams::UpstreamSpec;
 
 /// Addresses of one name that are used; the others of a longer list are left.
 pub(crate) const ADDRESSES_MAX: usize = 32;

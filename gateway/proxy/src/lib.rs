@@ -44,6 +44,7 @@ mod tally;
 mod tls;
 mod trace;
 mod upstream;
+mod upstreams;
 mod watched;
 mod whoami;
 
@@ -60,4 +61,4 @@ pub use metrics::ProxyMetrics;
 pub use new_columns::register_new_columns;
 pub use outlier::OutlierRule;
 pub use tally::register_upstreams;
-pub use upstream::{RESOLVE_EVERY, ServerSpec, Timeouts, UpstreamSpec, UpstreamTls, Upstreams};
+pub use upstreams::{RESOLVE_EVERY, ServerSpec, Timeouts, UpstreamSpec, UpstreamTls, Upstreams};

@@ -86,7 +86,6 @@ enum Connection {
 /// A server that is being asked, and what has to be told to its upstream.
 #[derive(Debug)]
 pub(crate) struct Trial {
-    upstream: Arc<Upstream>,
     endpoint: Arc<Endpoint>,
     pass: Pass,
 }
@@ -94,33 +93,33 @@ pub(crate) struct Trial {
 impl Trial {
     /// Any answer is one: to refuse requests because a resource is answered with 503 would put our 503 in
     /// the place of the upstream's. Another server may do better all the same.
-    fn answered(self, status: StatusCode) {
+    fn answered(self, upstream: &Upstream, status: StatusCode) {
         match status {
             StatusCode::BAD_GATEWAY
             | StatusCode::SERVICE_UNAVAILABLE
             | StatusCode::GATEWAY_TIMEOUT => {
-                self.upstream.server_failed(&self.endpoint, Symptom::Gateway);
+                upstream.server_failed(&self.endpoint, Symptom::Gateway);
             }
-            _ => self.upstream.server_answered(&self.endpoint, self.pass),
+            _ => upstream.server_answered(&self.endpoint, self.pass),
         }
-        self.upstream.request_answered(self.pass);
+        upstream.request_answered(self.pass);
     }
 
     /// The server alone: another one may still answer.
-    fn failed(self, unreached: &Unreached) {
+    fn failed(self, upstream: &Upstream, unreached: &Unreached) {
         let symptom = match unreached {
             Unreached::Silent { kept: true } | Unreached::Unwritable => return,
             Unreached::NotAccepted(ProblemCode::UpstreamTimeout) | Unreached::Slow => Symptom::Slow,
             Unreached::NotAccepted(_) => Symptom::NotAccepted,
             Unreached::Silent { kept: false } | Unreached::Broken => Symptom::Died,
         };
-        self.upstream.server_failed(&self.endpoint, symptom);
+        upstream.server_failed(&self.endpoint, symptom);
     }
 
     /// The whole exchange's time was over before a head came.
-    pub(crate) fn ran_out_of_time(self) {
-        self.upstream.server_failed(&self.endpoint, Symptom::Slow);
-        self.upstream.request_failed(self.pass);
+    pub(crate) fn ran_out_of_time(self, upstream: &Upstream) {
+        upstream.server_failed(&self.endpoint, Symptom::Slow);
+        upstream.request_failed(self.pass);
     }
 }
 
@@ -188,9 +187,7 @@ pub(crate) async fn reach(
         if !tries.refused.is_empty() {
             upstream.tally().count(Count::AnotherServer);
         }
-        let endpoint = Arc::clone(&picked.endpoint);
-        let trial = Trial { upstream: Arc::clone(upstream), endpoint, pass };
-        exchange.trial = Some(trial);
+        exchange.trial = Some(Trial { endpoint: Arc::clone(&picked.endpoint), pass });
         let (result, spent) = {
             // Pinned where it is made, for its size.
             let attempt = pin!(attempt(way, exchange, &picked, upstream, tries.connection, &body));
@@ -200,12 +197,12 @@ pub(crate) async fn reach(
         let trial = exchange.trial.take();
         match result {
             Ok((session, Asked { status, sent_whole, framing })) => {
-                trial.into_iter().for_each(|trial| trial.answered(status));
+                trial.into_iter().for_each(|trial| trial.answered(upstream, status));
                 let line = Line { session, picked, permit, sent_whole, asked_head, framing };
                 return Ok(Answer::new(status, line, upstream.timeouts().idle));
             }
             Err(unreached) => {
-                trial.into_iter().for_each(|trial| trial.failed(&unreached));
+                trial.into_iter().for_each(|trial| trial.failed(upstream, &unreached));
                 last = unreached;
                 if !tries.go_on(&last, Arc::clone(&picked.endpoint), upstream) {
                     break;

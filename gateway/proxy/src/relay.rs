@@ -71,7 +71,7 @@ pub(crate) async fn relay(
         timeout(total, exchanged).await
     };
     if let (Err(_), Some(trial)) = (&result, exchange.trial.take()) {
-        trial.ran_out_of_time();
+        trial.ran_out_of_time(upstream);
     }
     match result {
         Ok(result) => result,

@@ -1,145 +1,30 @@
-//! Upstreams: which server may be asked, how many requests at once, and what came of them.
-//!
-//! One table a generation, built when the configuration is published. Names are resolved then and
-//! again every [`RESOLVE_EVERY`]; a name that does not resolve makes that server unavailable, not
-//! the gateway. Nothing here is shared between upstreams, so a sick one costs another nothing.
+//! One upstream in service: which server may be asked, how many requests at once, and what came of them.
 //!
 //! A request takes a place (`places`) where the breaker lets it through (`breaker`), and then a server that
 //! is in service (`health`, `outlier`) by the balance rule (`balance`). What came of it goes
 //! back to both: [`Upstream::server_failed`] and its like are the only ones that judge.
 //!
-//! Not here: connections (`pool`), what may be tried again (`reach`).
+//! Not here: how it is configured (`upstreams`), connections (`pool`), what may be tried again (`reach`).
 
 use std::cell::OnceCell;
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use gateway_policy::UpstreamId;
 use http::HeaderValue;
 use parking_lot::{Mutex, RwLock};
 use pingora::protocols::http::v1::client::HttpSession;
 
-use crate::balance::{Balance, Balancer};
-use crate::breaker::{Breaker, BreakerRule, Pass};
+use crate::balance::Balancer;
+use crate::breaker::{Breaker, Pass};
 use crate::budget::{Budget, Retries};
 use crate::clock::Stopwatch;
 use crate::endpoint::{Endpoint, Servers, resolved};
-use crate::health::{self, HealthRule};
-use crate::outlier::OutlierRule;
+use crate::health;
 use crate::places::{NoPlace, Places};
 use crate::pool::Pool;
 use crate::tally::{Count, Tally};
-
-/// How often the names of servers are looked up again, and kept connections looked through.
-pub const RESOLVE_EVERY: Duration = Duration::from_secs(10);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerSpec {
-    /// `host:port`.
-    pub address: String,
-    pub weight: u32,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
-    pub connect: Duration,
-    pub first_byte: Duration,
-    /// Between two pieces of a body.
-    pub idle: Duration,
-    pub total: Duration,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamTls {
-    /// Never empty: Pingora would not verify the certificate then.
-    pub sni: String,
-    pub ca: Option<PathBuf>,
-}
-
-/// One upstream as configured.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamSpec {
-    pub name: String,
-    pub servers: Vec<ServerSpec>,
-    pub balance: Balance,
-    pub timeouts: Timeouts,
-    pub health: Option<HealthRule>,
-    pub outlier: OutlierRule,
-    pub breaker: BreakerRule,
-    pub retries: Retries,
-    pub connections_max: usize,
-    /// Requests that may wait for one of the places, and how long.
-    pub pending_max: usize,
-    pub pending_time: Duration,
-    pub host: Option<String>,
-    pub tls: Option<UpstreamTls>,
-}
-
-/// All upstreams of one generation; the order gives the [`UpstreamId`]s.
-#[derive(Debug, Default)]
-pub struct Upstreams {
-    table: Vec<Arc<Upstream>>,
-}
-
-impl Upstreams {
-    /// Builds the table and resolves its names; blocks on name resolution, so call it off the
-    /// request path. Upstreams that `before` has unchanged are taken over, with all that is known of
-    /// them; of a changed one what was counted goes on.
-    pub fn build(specs: Vec<UpstreamSpec>, before: Option<&Upstreams>) -> Upstreams {
-        let old = |name: &str| before?.table.iter().find(|old| old.spec.name == name);
-        let upstream = |spec: UpstreamSpec| match old(&spec.name) {
-            Some(old) if old.spec == spec => Arc::clone(old),
-            old => {
-                let tally = old.map(|old| Arc::clone(&old.tally)).unwrap_or_default();
-                let upstream = Upstream::new(spec, tally);
-                upstream.resolve(&look_up);
-                Arc::new(upstream)
-            }
-        };
-        Upstreams { table: specs.into_iter().map(upstream).collect() }
-    }
-
-    pub(crate) fn find(&self, id: UpstreamId) -> Option<&Arc<Upstream>> {
-        self.table.get(id.index())
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Upstream>> {
-        self.table.iter()
-    }
-
-    /// Drops kept connections that died or got old. Waits for nobody, but may close many.
-    pub fn sweep(&self) {
-        self.table.iter().for_each(|upstream| upstream.pool.sweep());
-    }
-
-    /// Has all names looked up again, each upstream's on a thread of its own: a name server may take
-    /// its time, and an upstream that still waits for it is passed over. Call it in a runtime.
-    pub fn resolve(&self) {
-        for upstream in &self.table {
-            if upstream.is_resolving.swap(true, Ordering::Acquire) {
-                continue;
-            }
-            let upstream = Arc::clone(upstream);
-            tokio::task::spawn_blocking(move || {
-                upstream.resolve(&look_up);
-                upstream.is_resolving.store(false, Ordering::Release);
-            });
-        }
-    }
-
-    /// Begins the health checks that are due. Call it in a runtime, every [`health::HEALTH_EVERY`].
-    pub fn check_health(&self) {
-        self.table.iter().for_each(Upstream::check_health);
-    }
-}
-
-/// The addresses of a `host:port`; none where it does not resolve. Blocks on names.
-fn look_up(address: &str) -> Vec<SocketAddr> {
-    address.to_socket_addrs().map(Iterator::collect).unwrap_or_default()
-}
+use crate::upstreams::{Timeouts, UpstreamSpec};
 
 /// Why a request is not sent up, though the upstream's servers are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,8 +69,8 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    /// Without an address until it is resolved.
-    fn new(spec: UpstreamSpec, tally: Arc<Tally>) -> Upstream {
+    /// Without an address until it is resolved. What was counted of the one `before` it goes on.
+    pub(crate) fn new(spec: UpstreamSpec, before: Option<&Upstream>) -> Upstream {
         let host = |address: &str| HeaderValue::from_str(spec.host.as_deref().unwrap_or(address));
         let weights = spec.servers.iter().map(|server| server.weight.max(1)).collect();
         Upstream {
@@ -199,12 +84,28 @@ impl Upstream {
             budget: Budget::new(spec.retries),
             pool: Pool::new(&spec),
             since: Stopwatch::start(),
-            tally,
+            tally: before.map(|before| Arc::clone(&before.tally)).unwrap_or_default(),
             spec,
         }
     }
 
-    fn resolve(&self, look_up: &impl Fn(&str) -> Vec<SocketAddr>) {
+    /// Whether it is configured like this.
+    pub(crate) fn is(&self, spec: &UpstreamSpec) -> bool {
+        self.spec == *spec
+    }
+
+    /// Drops kept connections that died or got old.
+    pub(crate) fn sweep(&self) {
+        self.pool.sweep();
+    }
+
+    /// The right to look its names up; `None` while somebody else does.
+    pub(crate) fn begin_resolving(self: &Arc<Self>) -> Option<Resolving> {
+        let is_free = !self.is_resolving.swap(true, Ordering::Acquire);
+        is_free.then(|| Resolving(Arc::clone(self)))
+    }
+
+    pub(crate) fn resolve(&self, look_up: &impl Fn(&str) -> Vec<SocketAddr>) {
         let before = self.servers();
         let next = resolved(&self.spec, &before, look_up);
         let addresses = |servers: &Servers| -> Vec<Vec<SocketAddr>> {
@@ -300,7 +201,7 @@ impl Upstream {
     /// A probe goes to whoever is healthy: it is to find out who is back. So does a request that found
     /// nobody in service: the only server that passes its checks is better asked than not.
     pub(crate) fn pick(self: &Arc<Self>, pass: Pass, tried: &[Arc<Endpoint>]) -> Option<Picked> {
-        let servers = self.servers();
+        let servers = self.servers.read();
         let now = OnceCell::new();
         let now_ms = || *now.get_or_init(|| self.now_ms());
         let untried = |one: &Endpoint| !tried.iter().any(|tried| std::ptr::eq(&**tried, one));
@@ -395,7 +296,8 @@ impl Upstream {
         self.places.pending()
     }
 
-    fn check_health(self: &Arc<Self>) {
+    /// Begins the checks that are due.
+    pub(crate) fn check_health(self: &Arc<Self>) {
         let Some(rule) = &self.spec.health else { return };
         let (every, now_ms) = (rule.every(self.has_healthy()), self.now_ms());
         for endpoint in self.servers().iter().flatten() {
@@ -422,6 +324,22 @@ impl Upstream {
             Some(false) => tracing::warn!(upstream, %server, "unhealthy: it fails its checks"),
             None => {}
         }
+    }
+}
+
+/// A look at the names of an upstream, under way.
+#[derive(Debug)]
+pub(crate) struct Resolving(Arc<Upstream>);
+
+impl Resolving {
+    pub(crate) fn resolve(self, look_up: &impl Fn(&str) -> Vec<SocketAddr>) {
+        self.0.resolve(look_up);
+    }
+}
+
+impl Drop for Resolving {
+    fn drop(&mut self) {
+        self.0.is_resolving.store(false, Ordering::Release);
     }
 }
 

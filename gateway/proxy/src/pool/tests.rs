@@ -15,7 +15,7 @@ use crate::budget::Retries;
 use crate::listen::TlsFiles;
 use crate::outlier::OutlierRule;
 use crate::tls::Tls;
-use crate::upstream::{Timeouts, UpstreamTls};
+use crate::upstreams::{Timeouts, UpstreamTls};
 use crate::watched::answer_begins;
 
 const DEADLINE: Duration = Duration::from_secs(20);

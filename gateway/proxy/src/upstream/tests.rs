@@ -1,7 +1,14 @@
 #![allow(clippy::unwrap_used)]
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::*;
+use crate::balance::Balance;
+use crate::breaker::BreakerRule;
+use crate::budget::Retries;
+use crate::health::HealthRule;
+use crate::outlier::OutlierRule;
+use crate::upstreams::{ServerSpec, Upstreams};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -34,7 +41,11 @@ fn spec(weights: &[u32]) -> UpstreamSpec {
 }
 
 fn upstream(spec: UpstreamSpec) -> Arc<Upstream> {
-    Arc::clone(&Upstreams::build(vec![spec], None).table[0])
+    only(&Upstreams::build(vec![spec], None))
+}
+
+fn only(upstreams: &Upstreams) -> Arc<Upstream> {
+    Arc::clone(upstreams.iter().next().unwrap())
 }
 
 fn endpoint(upstream: &Upstream, server: usize) -> Arc<Endpoint> {
@@ -180,7 +191,7 @@ fn a_probe_goes_to_ejected_servers_too() {
 /// name has them.
 #[test]
 fn a_name_stands_for_all_its_addresses() {
-    let upstream = Upstream::new(spec(&[2, 1]), Arc::default());
+    let upstream = Upstream::new(spec(&[2, 1]), None);
     let at = |address: &str| -> SocketAddr { address.parse().unwrap() };
     let [one, two, three, alone] =
         ["10.0.0.1:80", "10.0.0.2:80", "[fd00::3]:80", "10.0.1.1:80"].map(at);
@@ -219,11 +230,11 @@ fn a_name_stands_for_all_its_addresses() {
 fn what_is_known_survives_a_reload_that_changes_nothing() {
     let calls = spec(&[1, 1]);
     let before = Upstreams::build(vec![calls.clone()], None);
-    fail(&before.table[0], 0);
+    fail(&only(&before), 0);
     let same = Upstreams::build(vec![calls.clone()], Some(&before));
-    assert_eq!((same.table[0].in_service(), same.table[0].tally().of(Count::Ejected)), (1, 1));
+    assert_eq!((only(&same).in_service(), only(&same).tally().of(Count::Ejected)), (1, 1));
     let other = UpstreamSpec { connections_max: 11, ..calls };
     let changed = Upstreams::build(vec![other], Some(&same));
-    assert_eq!(changed.table[0].in_service(), 2, "another upstream begins well");
-    assert_eq!(changed.table[0].tally().of(Count::Ejected), 1, "a counter never goes back");
+    assert_eq!(only(&changed).in_service(), 2, "another upstream begins well");
+    assert_eq!(only(&changed).tally().of(Count::Ejected), 1, "a counter never goes back");
 }
