@@ -24,6 +24,7 @@ mod service;
 mod signals;
 mod terminal;
 mod tls;
+mod upstreams;
 
 use std::process::ExitCode;
 

@@ -19,7 +19,7 @@ use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::exit::{self, Failed};
 use crate::load::{self, Surroundings};
-use crate::serve::upstream_specs;
+use crate::upstreams::upstream_specs;
 use from_file::FileSource;
 use from_store::StoreSource;
 pub(crate) use from_store::StoreStart;

@@ -10,9 +10,8 @@ use gateway_admin::{
     serve as serve_control, telemetry_router,
 };
 use gateway_proxy::{
-    AccessLog, Balance, Bound, Clock, Gateway, GatewayParts, ListenerSpec, ProxyMetrics,
-    RESOLVE_EVERY, Retries, ServerSpec, Timeouts, TlsFiles, UpstreamSpec, UpstreamTls, bind,
-    register_new_columns, serve as serve_listener,
+    AccessLog, Bound, Clock, Gateway, GatewayParts, ListenerSpec, ProxyMetrics, TlsFiles, bind,
+    register_new_columns, register_upstreams, serve as serve_listener,
 };
 use gateway_settings::{AccessLog as AccessLogTarget, Settings};
 use gateway_store::check_regular;
@@ -30,6 +29,7 @@ use crate::publish::{POLL_EVERY, Publisher};
 use crate::service::Manager;
 use crate::signals::{Signals, Wish};
 use crate::terminal;
+use crate::upstreams::tend;
 
 /// Least time between the last answer and the end, for the client's side to read it.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -131,6 +131,7 @@ impl Server {
         });
         let parts = admin_parts(&gateway, &publisher, reloads.clone(), admin_token, store.clone());
         control.spawn(serve_control(admin, admin_router(parts)));
+        control.spawn(tend(publisher.published()));
         let publisher = Arc::new(std::sync::Mutex::new(publisher));
         if let Some((feed, counting)) = &store {
             let now = || {
@@ -265,6 +266,7 @@ fn gateway(
     .map_err(|error| failed(&format!("cannot open the access log: {error}")))?;
     let metrics = ProxyMetrics::register(registry).map_err(|error| failed(&error))?;
     register_new_columns(registry, publisher.published()).map_err(|error| failed(&error))?;
+    register_upstreams(registry, publisher.published()).map_err(|error| failed(&error))?;
     Ok(Arc::new(Gateway::new(GatewayParts {
         published: publisher.published(),
         meters: publisher.meters(),
@@ -374,34 +376,22 @@ fn admin_parts(
     AdminParts { records, node: Arc::new(node) }
 }
 
-/// The publisher's task: looks at the files, follows the clock, resolves names, sweeps pools,
-/// reloads on demand, and tells the service manager that it still does.
+/// The publisher's task: looks at the files, follows the clock, reloads on demand, and tells the service
+/// manager that it still does.
 async fn publish_loop(
     publisher: SharedPublisher,
     mut requests: mpsc::Receiver<Reload>,
     manager: Manager,
 ) {
-    let (clock, published) = {
-        let publisher = publisher.lock().unwrap_or_else(PoisonError::into_inner);
-        (publisher.clock(), publisher.published())
-    };
+    let clock = publisher.lock().unwrap_or_else(PoisonError::into_inner).clock();
     let mut poll = tokio::time::interval(POLL_EVERY);
     let mut tick = tokio::time::interval(CLOCK_TICK);
-    let mut resolve = tokio::time::interval(RESOLVE_EVERY);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut alive = manager.alive_every().map(tokio::time::interval);
     loop {
         tokio::select! {
             _ = tick.tick() => clock.tick(),
             () = next(&mut alive) => manager.alive(),
-            _ = resolve.tick() => {
-                let upstreams = Arc::clone(&published.current().upstreams);
-                tokio::task::spawn_blocking(move || {
-                    // First: a name may take its time.
-                    upstreams.sweep();
-                    upstreams.resolve();
-                });
-            }
             _ = poll.tick() => {
                 blocking(&publisher, Publisher::poll).await;
             }
@@ -434,41 +424,4 @@ pub(crate) async fn blocking<T: Send + 'static>(
         work(&mut publisher.lock().unwrap_or_else(PoisonError::into_inner))
     });
     task.await.ok()
-}
-
-/// The upstreams as the proxy wants them.
-pub(crate) fn upstream_specs(settings: &Settings) -> Vec<UpstreamSpec> {
-    settings
-        .upstreams
-        .iter()
-        .map(|upstream| UpstreamSpec {
-            name: upstream.name.clone(),
-            servers: upstream
-                .servers
-                .iter()
-                .map(|server| ServerSpec { address: server.address.clone(), weight: server.weight })
-                .collect(),
-            balance: match upstream.balance {
-                gateway_settings::Balance::RoundRobin => Balance::RoundRobin,
-                gateway_settings::Balance::LeastConnections => Balance::LeastConnections,
-                gateway_settings::Balance::Random => Balance::Random,
-            },
-            timeouts: Timeouts {
-                connect: Duration::from_millis(upstream.timeouts.connect_ms),
-                first_byte: Duration::from_millis(upstream.timeouts.first_byte_ms),
-                idle: Duration::from_millis(upstream.timeouts.idle_ms),
-                total: Duration::from_millis(upstream.timeouts.total_ms),
-            },
-            retries: Retries {
-                enabled: upstream.retries.max > 0,
-                budget_percent: upstream.retries.budget_percent,
-            },
-            connections_max: upstream.connections_max as usize,
-            host: upstream.host.clone(),
-            tls: upstream
-                .tls
-                .as_ref()
-                .map(|tls| UpstreamTls { sni: tls.sni.clone(), ca: tls.ca.clone() }),
-        })
-        .collect()
 }

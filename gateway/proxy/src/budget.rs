@@ -12,8 +12,8 @@ const REPEAT_COST: u32 = 100;
 /// When a request may go up a second time; see `reach.rs` for which may at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retries {
-    /// Off, and every request goes up once.
-    pub enabled: bool,
+    /// Most further tries of one request; 0, and every request goes up once.
+    pub max: u32,
     /// Most repeats, in percent of the requests.
     pub budget_percent: u32,
 }
@@ -30,7 +30,7 @@ impl Budget {
     const SAVED_MAX: u32 = REPEATS_SAVED_MAX * REPEAT_COST;
 
     pub(crate) fn new(retries: Retries) -> Budget {
-        let percent = if retries.enabled { retries.budget_percent } else { 0 };
+        let percent = if retries.max > 0 { retries.budget_percent } else { 0 };
         // Of no percent there is nothing to begin with either.
         Budget { percent, saved: AtomicU32::new(if percent == 0 { 0 } else { Budget::SAVED_MAX }) }
     }
@@ -59,16 +59,16 @@ mod tests {
 
     #[test]
     fn repeats_are_a_share_of_the_requests() {
-        for (enabled, budget_percent, at_first, after_a_hundred) in
-            [(true, 10, 10, 10), (true, 5, 10, 5), (true, 0, 0, 0), (false, 10, 0, 0)]
+        for (max, budget_percent, at_first, after_a_hundred) in
+            [(1, 10, 10, 10), (3, 5, 10, 5), (1, 0, 0, 0), (0, 10, 0, 0)]
         {
-            let budget = Budget::new(Retries { enabled, budget_percent });
+            let budget = Budget::new(Retries { max, budget_percent });
             let spent = || (0..1_000).take_while(|_| budget.spend()).count();
-            assert_eq!(spent(), at_first, "{enabled} {budget_percent}");
-            assert_eq!(budget.is_spent(), at_first > 0, "{enabled} {budget_percent}");
+            assert_eq!(spent(), at_first, "{max} {budget_percent}");
+            assert_eq!(budget.is_spent(), at_first > 0, "{max} {budget_percent}");
             (0..100).for_each(|_| budget.earn());
-            assert!(!budget.is_spent(), "{enabled} {budget_percent}");
-            assert_eq!(spent(), after_a_hundred, "{enabled} {budget_percent}");
+            assert!(!budget.is_spent(), "{max} {budget_percent}");
+            assert_eq!(spent(), after_a_hundred, "{max} {budget_percent}");
         }
     }
 }

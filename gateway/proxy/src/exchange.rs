@@ -8,6 +8,7 @@ use gateway_rewrite::Totals;
 
 use crate::clock::Stopwatch;
 use crate::gateway::Serving;
+use crate::reach::Trial;
 use crate::trace::TraceContext;
 
 /// Who is to blame for what the client got.
@@ -48,6 +49,8 @@ pub(crate) struct Exchange {
     pub(crate) team: Option<TeamId>,
     pub(crate) upstream: Option<Box<str>>,
     pub(crate) upstream_us: u64,
+    /// The server that is being asked, until it is known how that went.
+    pub(crate) trial: Option<Trial>,
     pub(crate) status: u16,
     /// The problem's code where one was told.
     pub(crate) code: Option<&'static str>,

@@ -25,7 +25,7 @@ use crate::metrics::{InFlight, ProxyMetrics};
 use crate::relay;
 use crate::respond::{self, ClientGone, NEVER_STORED};
 use crate::trace::{TraceContext, request_id};
-use crate::upstream::Upstreams;
+use crate::upstreams::Upstreams;
 use crate::whoami;
 
 /// One published state: decisions, and the upstreams that their ids mean.
@@ -144,6 +144,7 @@ impl Gateway {
             team: None,
             upstream: None,
             upstream_us: 0,
+            trial: None,
             status: 0,
             code: None,
             fault: Fault::None,

@@ -41,7 +41,7 @@ use tokio::io::AsyncReadExt;
 use tokio::task::unconstrained;
 
 use crate::clock::Stopwatch;
-use crate::upstream::UpstreamSpec;
+use crate::upstreams::UpstreamSpec;
 use crate::watched::Watched;
 
 /// How long a connection may idle where the upstream does not say. Below what servers commonly keep

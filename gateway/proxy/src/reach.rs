@@ -1,12 +1,15 @@
 //! From a request to an upstream's answer whose head has been read.
 //!
 //! Tries again only where that cannot do harm. A server that does not accept has seen nothing, so
-//! another one is asked, whatever the method. A kept connection that dies under a request, before one
+//! another one is asked, whatever the method. A connection that dies under a request, before one
 //! byte of an answer, is a different matter, since the upstream may have acted: then a request whose
-//! method may be repeated (RFC 9110 §9.2.2) goes up once more, over a new connection, within the budget
-//! that the upstream's `retries` allow. With that spent such a request takes no kept connection, so
-//! that an upstream that drops its connections costs connections, not answers. Nothing is ever sent a
-//! third time. No error text of the upstream is kept: it may quote what the upstream sent.
+//! method may be repeated (RFC 9110 §9.2.2) goes up once more, over a new connection, to another server
+//! if there is one, `max` times and within the budget that the upstream's `retries` allow. With that spent
+//! such a request takes no kept connection, so that an upstream that drops its connections costs
+//! connections, not answers. What is never idempotent is sent once. No error text of the upstream is
+//! kept: it may quote what the upstream sent.
+//!
+//! What came of each try is told to the upstream (`Trial`), whose breaker and ejections live on it.
 //!
 //! Not here: connections that were dead before a request, which are never used (`pool`).
 
@@ -22,11 +25,14 @@ use pingora::time::timeout;
 use pingora::{ErrorType, RetryType};
 
 use crate::answer::{Answer, Line};
+use crate::breaker::Pass;
 use crate::clock::waited;
+use crate::endpoint::Endpoint;
 use crate::exchange::{Exchange, Failure, Fault};
 use crate::head::{Outbound, method_up};
 use crate::relay::{Way, told};
-use crate::upstream::{Permit, Picked, Upstream};
+use crate::tally::Count;
+use crate::upstream::{Permit, Picked, Symptom, Upstream};
 use crate::watched::{FramingFault, answer_begins};
 
 /// Servers that are asked to accept one request.
@@ -41,9 +47,33 @@ const HEADS_BYTES_MAX: usize = 64 << 10;
 enum Unreached {
     /// The server did not accept; nothing of the request was sent.
     NotAccepted(ProblemCode),
-    /// A kept connection died before a byte of an answer.
-    Stale,
-    Failed(ProblemCode),
+    /// A connection died before a byte of an answer; a kept one may just have been too old.
+    Silent {
+        kept: bool,
+    },
+    /// Something came, and was no head.
+    Broken,
+    Slow,
+    /// Our own fault: the request cannot be written.
+    Unwritable,
+}
+
+impl Unreached {
+    /// Whether not one byte came, so that the upstream may be away.
+    fn is_silence(&self) -> bool {
+        !matches!(self, Unreached::Broken | Unreached::Unwritable)
+    }
+
+    fn told(&self) -> Failure {
+        match self {
+            Unreached::NotAccepted(problem) => told(*problem, Fault::Upstream),
+            Unreached::Silent { .. } | Unreached::Broken => {
+                told(ProblemCode::UpstreamUnavailable, Fault::Upstream)
+            }
+            Unreached::Slow => told(ProblemCode::UpstreamTimeout, Fault::Upstream),
+            Unreached::Unwritable => told(ProblemCode::InternalError, Fault::Gateway),
+        }
+    }
 }
 
 /// Which connection a try may take.
@@ -51,6 +81,82 @@ enum Unreached {
 enum Connection {
     AnyKept,
     New,
+}
+
+/// A server that is being asked, and what has to be told to its upstream.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    endpoint: Arc<Endpoint>,
+    pass: Pass,
+}
+
+impl Trial {
+    /// Any answer is one: to refuse requests because a resource is answered with 503 would put our 503 in
+    /// the place of the upstream's. Another server may do better all the same.
+    fn answered(self, upstream: &Upstream, status: StatusCode) {
+        match status {
+            StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => {
+                upstream.server_failed(&self.endpoint, Symptom::Gateway);
+            }
+            _ => upstream.server_answered(&self.endpoint, self.pass),
+        }
+        upstream.request_answered(self.pass);
+    }
+
+    /// The server alone: another one may still answer.
+    fn failed(self, upstream: &Upstream, unreached: &Unreached) {
+        let symptom = match unreached {
+            Unreached::Silent { kept: true } | Unreached::Unwritable => return,
+            Unreached::NotAccepted(ProblemCode::UpstreamTimeout) | Unreached::Slow => Symptom::Slow,
+            Unreached::NotAccepted(_) => Symptom::NotAccepted,
+            Unreached::Silent { kept: false } | Unreached::Broken => Symptom::Died,
+        };
+        upstream.server_failed(&self.endpoint, symptom);
+    }
+
+    /// The whole exchange's time was over before a head came.
+    pub(crate) fn ran_out_of_time(self, upstream: &Upstream) {
+        upstream.server_failed(&self.endpoint, Symptom::Slow);
+        upstream.request_failed(self.pass);
+    }
+}
+
+/// Whom a request asked already, and what may still be tried.
+struct Tries {
+    /// Did not accept.
+    refused: Vec<Arc<Endpoint>>,
+    /// Took the request and died under it; another is better asked, and it itself if there is none.
+    died: Option<Arc<Endpoint>>,
+    connection: Connection,
+    repeats_left: u32,
+}
+
+impl Tries {
+    fn pick(&self, upstream: &Arc<Upstream>, pass: Pass) -> Option<Picked> {
+        let Some(died) = &self.died else { return upstream.pick(pass, &self.refused) };
+        let mut tried = self.refused.clone();
+        tried.push(Arc::clone(died));
+        upstream.pick(pass, &tried).or_else(|| upstream.pick(pass, &self.refused))
+    }
+
+    /// Whether one more try can do no harm, and may be made.
+    fn go_on(&mut self, why: &Unreached, endpoint: Arc<Endpoint>, upstream: &Upstream) -> bool {
+        match why {
+            Unreached::NotAccepted(_) => {
+                self.refused.push(endpoint);
+                self.refused.len() < SERVERS_MAX
+            }
+            Unreached::Silent { kept } if self.repeats_left > 0 && upstream.may_repeat() => {
+                self.repeats_left -= 1;
+                self.connection = Connection::New;
+                self.died = (!kept).then_some(endpoint);
+                true
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Sends the request and reads the answer's head; tries again where that cannot do harm.
@@ -63,45 +169,51 @@ pub(crate) async fn reach(
 ) -> Result<Answer, Failure> {
     let method = method_up(way.arrival, way.admission);
     let (repeatable, asked_head) = (may_be_repeated(method), *method == Method::HEAD);
-    // A kept connection is a risk that the budget covers; when it is spent, none is taken.
-    let mut connection = if repeatable && upstream.has_spent_its_repeats() {
-        Connection::New
-    } else {
-        Connection::AnyKept
+    let pass = permit.pass;
+    let mut tries = Tries {
+        refused: Vec::new(),
+        died: None,
+        // A kept connection is a risk that the budget covers; when it is spent, none is taken.
+        connection: if repeatable && upstream.has_spent_its_repeats() {
+            Connection::New
+        } else {
+            Connection::AnyKept
+        },
+        repeats_left: if repeatable { upstream.retries().max } else { 0 },
     };
-    let mut refused = Vec::new();
-    let mut last = ProblemCode::UpstreamUnavailable;
-    while refused.len() < SERVERS_MAX {
-        let Some(picked) = upstream.pick(&refused) else { break };
-        let index = picked.index;
+    // Where no name resolves nobody is asked.
+    let mut last = Unreached::NotAccepted(ProblemCode::UpstreamUnavailable);
+    while let Some(picked) = tries.pick(upstream, pass) {
+        if !tries.refused.is_empty() {
+            upstream.tally().count(Count::AnotherServer);
+        }
+        exchange.trial = Some(Trial { endpoint: Arc::clone(&picked.endpoint), pass });
         let (result, spent) = {
             // Pinned where it is made, for its size.
-            let attempt = pin!(attempt(way, exchange, &picked, upstream, connection, &body));
+            let attempt = pin!(attempt(way, exchange, &picked, upstream, tries.connection, &body));
             waited(attempt).await
         };
         exchange.upstream_us += spent.as_micros() as u64;
+        let trial = exchange.trial.take();
         match result {
             Ok((session, Asked { status, sent_whole, framing })) => {
+                trial.into_iter().for_each(|trial| trial.answered(upstream, status));
                 let line = Line { session, picked, permit, sent_whole, asked_head, framing };
                 return Ok(Answer::new(status, line, upstream.timeouts().idle));
             }
-            Err(Unreached::NotAccepted(problem)) => {
-                last = problem;
-                refused.push(index);
-            }
-            // Only a kept connection is stale, and the repeat never takes one: this happens once.
-            Err(Unreached::Stale) if repeatable && upstream.may_repeat() => {
-                connection = Connection::New;
-            }
-            Err(Unreached::Stale) => break,
-            Err(Unreached::Failed(problem)) => {
-                last = problem;
-                break;
+            Err(unreached) => {
+                trial.into_iter().for_each(|trial| trial.failed(upstream, &unreached));
+                last = unreached;
+                if !tries.go_on(&last, Arc::clone(&picked.endpoint), upstream) {
+                    break;
+                }
             }
         }
     }
-    let ours = last == ProblemCode::InternalError;
-    Err(told(last, if ours { Fault::Gateway } else { Fault::Upstream }))
+    if last.is_silence() {
+        upstream.request_failed(pass);
+    }
+    Err(last.told())
 }
 
 /// Whether a request of this method means the same once or twice (RFC 9110 §9.2.2).
@@ -124,8 +236,7 @@ async fn attempt(
         exchange,
         team_header: exchange.serving.snapshot.rules.teams.header.as_ref(),
     };
-    let head =
-        outbound.build(picked.host()).map_err(|_| Unreached::Failed(ProblemCode::InternalError))?;
+    let head = outbound.build(picked.host()).map_err(|_| Unreached::Unwritable)?;
     let (mut session, reused) = connected(picked, connection)
         .await
         .map_err(|error| Unreached::NotAccepted(code_of(&error)))?;
@@ -133,9 +244,9 @@ async fn attempt(
     match asked(&mut session, upstream, head, body).await {
         Ok(asked) => Ok((session, asked)),
         Err(error) => Err(match error {
-            Unasked::Died { silently: true } if reused => Unreached::Stale,
-            Unasked::Died { .. } => Unreached::Failed(ProblemCode::UpstreamUnavailable),
-            Unasked::Slow => Unreached::Failed(ProblemCode::UpstreamTimeout),
+            Unasked::Died { silently: true } => Unreached::Silent { kept: reused },
+            Unasked::Died { .. } => Unreached::Broken,
+            Unasked::Slow => Unreached::Slow,
         }),
     }
 }

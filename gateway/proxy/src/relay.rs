@@ -17,11 +17,12 @@ use pingora::protocols::http::ServerSession;
 use pingora::time::timeout;
 
 use crate::carry::carry;
+use crate::clock::waited;
 use crate::exchange::{Exchange, Failure, Fault};
 use crate::head::Arrival;
 use crate::reach::reach;
 use crate::respond::ClientGone;
-use crate::upstream::{Permit, Upstream};
+use crate::upstream::{Permit, Shed, Upstream};
 
 impl From<ClientGone> for Failure {
     fn from(_: ClientGone) -> Failure {
@@ -58,14 +59,20 @@ pub(crate) async fn relay(
         .find(way.admission.grant().route().upstream)
         .ok_or_else(|| told(ProblemCode::InternalError, Fault::Gateway))?;
     exchange.upstream = Some(upstream.name().into());
-    let overloaded = || Problem::new(ProblemCode::Overloaded).retry_after_s(1);
-    let permit = upstream.enter().ok_or_else(|| Failure::told(overloaded(), Fault::Gateway))?;
+    let permit = {
+        let (entered, spent) = waited(upstream.enter()).await;
+        exchange.upstream_us += spent.as_micros() as u64;
+        entered.map_err(|shed| overloaded(upstream, shed))?
+    };
     let total = upstream.timeouts().total;
     let result = {
         // Pinned where it is made: it is large, and every owner in between would move it once more.
         let exchanged = pin!(exchanged(way, session, exchange, upstream, permit, body));
         timeout(total, exchanged).await
     };
+    if let (Err(_), Some(trial)) = (&result, exchange.trial.take()) {
+        trial.ran_out_of_time(upstream);
+    }
     match result {
         Ok(result) => result,
         Err(_) if session.response_written().is_some() => Err(Failure::Cut(Fault::Upstream)),
@@ -75,6 +82,16 @@ pub(crate) async fn relay(
 
 pub(crate) fn told(code: ProblemCode, fault: Fault) -> Failure {
     Failure::told(Problem::new(code), fault)
+}
+
+/// Nothing was sent up. Who is to blame: the upstream that fails, or the bound that is too low for what comes.
+fn overloaded(upstream: &Upstream, shed: Shed) -> Failure {
+    let problem = Problem::new(ProblemCode::Overloaded).retry_after_s(upstream.retry_after_s());
+    let fault = match shed {
+        Shed::NoPlace(_) => Fault::Gateway,
+        Shed::BreakerOpen | Shed::Unhealthy => Fault::Upstream,
+    };
+    Failure::told(problem, fault)
 }
 
 /// The request's body, whole; `None` when it has none.

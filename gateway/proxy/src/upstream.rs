@@ -1,178 +1,128 @@
-//! Upstreams: which server, which peer, how many at once.
+//! One upstream in service: which server may be asked, how many requests at once, and what came of them.
 //!
-//! One table a generation, built when the configuration is published. Names are resolved then and
-//! again every [`RESOLVE_EVERY`]; a name that does not resolve makes that server unavailable, not
-//! the gateway.
+//! A request takes a place (`places`) where the breaker lets it through (`breaker`), and then a server that
+//! is in service (`health`, `outlier`) by the balance rule (`balance`). What came of it goes
+//! back to both: [`Upstream::server_failed`] and its like are the only ones that judge.
+//!
+//! Not here: how it is configured (`upstreams`), connections (`pool`), what may be tried again (`reach`).
 
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::cell::OnceCell;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use gateway_policy::UpstreamId;
 use http::HeaderValue;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use pingora::protocols::http::v1::client::HttpSession;
-use pingora::upstreams::peer::HttpPeer;
 
+use crate::balance::Balancer;
+use crate::breaker::{Breaker, Pass};
 use crate::budget::{Budget, Retries};
+use crate::clock::Stopwatch;
+use crate::endpoint::{Endpoint, Servers, resolved};
+use crate::health;
+use crate::places::{NoPlace, Places};
 use crate::pool::Pool;
+use crate::tally::{Count, Tally};
+use crate::upstreams::{Timeouts, UpstreamSpec};
 
-/// How often the names of servers are looked up again, and kept connections looked through.
-pub const RESOLVE_EVERY: Duration = Duration::from_secs(10);
-
+/// Why a request is not sent up, though the upstream's servers are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Balance {
-    RoundRobin,
-    LeastConnections,
-    Random,
+pub(crate) enum Shed {
+    NoPlace(NoPlace),
+    BreakerOpen,
+    /// No server passes its checks.
+    Unhealthy,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerSpec {
-    /// `host:port`.
-    pub address: String,
-    pub weight: u32,
-}
-
+/// What a server did to be counted as failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
-    pub connect: Duration,
-    pub first_byte: Duration,
-    /// Between two pieces of a body.
-    pub idle: Duration,
-    pub total: Duration,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamTls {
-    /// Never empty: Pingora would not verify the certificate then.
-    pub sni: String,
-    pub ca: Option<PathBuf>,
-}
-
-/// One upstream as configured.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamSpec {
-    pub name: String,
-    pub servers: Vec<ServerSpec>,
-    pub balance: Balance,
-    pub timeouts: Timeouts,
-    pub retries: Retries,
-    pub connections_max: usize,
-    pub host: Option<String>,
-    pub tls: Option<UpstreamTls>,
-}
-
-/// All upstreams of one generation; the order gives the [`UpstreamId`]s.
-#[derive(Debug, Default)]
-pub struct Upstreams {
-    table: Vec<Arc<Upstream>>,
-}
-
-impl Upstreams {
-    /// Builds the table and resolves its names; blocks on name resolution, so call it off the
-    /// request path. Upstreams that `before` has unchanged are taken over, counts and all.
-    pub fn build(specs: Vec<UpstreamSpec>, before: Option<&Upstreams>) -> Upstreams {
-        let table = specs
-            .into_iter()
-            .map(|spec| {
-                let kept =
-                    before.and_then(|before| before.table.iter().find(|old| old.spec == spec));
-                kept.map_or_else(|| Arc::new(Upstream::new(spec)), Arc::clone)
-            })
-            .collect();
-        Upstreams { table }
-    }
-
-    pub(crate) fn find(&self, id: UpstreamId) -> Option<&Arc<Upstream>> {
-        self.table.get(id.index())
-    }
-
-    /// Drops kept connections that died or got old. Waits for nobody, but may close many.
-    pub fn sweep(&self) {
-        self.table.iter().for_each(|upstream| upstream.pool.sweep());
-    }
-
-    /// Looks all names up again. Blocks.
-    pub fn resolve(&self) {
-        for upstream in &self.table {
-            upstream.servers.iter().for_each(|server| server.resolve(&upstream.spec));
-        }
-    }
+pub(crate) enum Symptom {
+    NotAccepted,
+    /// The connection ended before the answer's head.
+    Died,
+    /// The connection or the head did not come in time.
+    Slow,
+    /// It answered 502, 503 or 504.
+    Gateway,
 }
 
 /// One upstream in service.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     spec: UpstreamSpec,
-    servers: Vec<Server>,
-    /// Server indices, each as often as its weight says, spread evenly.
-    rotation: Vec<usize>,
-    turn: AtomicUsize,
-    in_flight: AtomicUsize,
+    /// The `Host` to send to each server; `None` when no header can carry it.
+    hosts: Vec<Option<HeaderValue>>,
+    /// Exchanged whole, so that a request holds the lock for one copy of a pointer.
+    servers: RwLock<Arc<Servers>>,
+    balancer: Balancer,
+    places: Places,
+    breaker: Breaker,
+    /// Who ejects looks at all servers first: two at once might eject the last two.
+    ejecting: Mutex<()>,
+    is_resolving: AtomicBool,
     budget: Budget,
     pool: Pool,
-}
-
-#[derive(Debug)]
-struct Server {
-    address: String,
-    /// The `Host` to send; `None` when no header can carry it.
-    host: Option<HeaderValue>,
-    weight: u32,
-    /// Where it is and how to connect there, with every timeout set. `None` until its name resolves.
-    peer: RwLock<Option<Arc<HttpPeer>>>,
-    in_flight: AtomicUsize,
-}
-
-impl Server {
-    fn new(server: &ServerSpec, spec: &UpstreamSpec) -> Server {
-        let host = spec.host.as_deref().unwrap_or(&server.address);
-        let server = Server {
-            address: server.address.clone(),
-            host: HeaderValue::from_str(host).ok(),
-            weight: server.weight.max(1),
-            peer: RwLock::new(None),
-            in_flight: AtomicUsize::new(0),
-        };
-        server.resolve(spec);
-        server
-    }
-
-    fn resolve(&self, spec: &UpstreamSpec) {
-        // A name that stops resolving keeps its last address: the server may well be there.
-        if let Some(found) = self.address.to_socket_addrs().ok().and_then(|mut all| all.next()) {
-            *self.peer.write() = Some(Arc::new(peer(found, spec)));
-        }
-    }
-}
-
-/// The peer to connect to, with every timeout set: Pingora's own defaults are none.
-fn peer(address: SocketAddr, spec: &UpstreamSpec) -> HttpPeer {
-    let sni = spec.tls.as_ref().map(|tls| tls.sni.clone()).unwrap_or_default();
-    let mut peer = HttpPeer::new(address, spec.tls.is_some(), sni);
-    peer.options.connection_timeout = Some(spec.timeouts.connect);
-    peer.options.total_connection_timeout = Some(spec.timeouts.connect);
-    peer.options.read_timeout = Some(spec.timeouts.first_byte);
-    peer.options.write_timeout = Some(spec.timeouts.idle);
-    peer
+    /// The clock of all times that are kept here.
+    since: Stopwatch,
+    tally: Arc<Tally>,
 }
 
 impl Upstream {
-    fn new(spec: UpstreamSpec) -> Upstream {
-        let servers: Vec<Server> =
-            spec.servers.iter().map(|server| Server::new(server, &spec)).collect();
+    /// Without an address until it is resolved. What was counted of the one `before` it goes on.
+    pub(crate) fn new(spec: UpstreamSpec, before: Option<&Upstream>) -> Upstream {
+        let host = |address: &str| HeaderValue::from_str(spec.host.as_deref().unwrap_or(address));
+        let weights = spec.servers.iter().map(|server| server.weight.max(1)).collect();
         Upstream {
-            rotation: rotation(&servers.iter().map(|server| server.weight).collect::<Vec<_>>()),
-            servers,
-            turn: AtomicUsize::new(0),
-            in_flight: AtomicUsize::new(0),
+            hosts: spec.servers.iter().map(|server| host(&server.address).ok()).collect(),
+            servers: RwLock::new(Arc::new(vec![Vec::new(); spec.servers.len()])),
+            balancer: Balancer::new(spec.balance, weights),
+            places: Places::new(spec.connections_max, spec.pending_max, spec.pending_time),
+            breaker: Breaker::default(),
+            ejecting: Mutex::new(()),
+            is_resolving: AtomicBool::new(false),
             budget: Budget::new(spec.retries),
             pool: Pool::new(&spec),
+            since: Stopwatch::start(),
+            tally: before.map(|before| Arc::clone(&before.tally)).unwrap_or_default(),
             spec,
         }
+    }
+
+    /// Whether it is configured like this.
+    pub(crate) fn is(&self, spec: &UpstreamSpec) -> bool {
+        self.spec == *spec
+    }
+
+    /// Drops kept connections that died or got old.
+    pub(crate) fn sweep(&self) {
+        self.pool.sweep();
+    }
+
+    /// The right to look its names up; `None` while somebody else does.
+    pub(crate) fn begin_resolving(self: &Arc<Self>) -> Option<Resolving> {
+        let is_free = !self.is_resolving.swap(true, Ordering::Acquire);
+        is_free.then(|| Resolving(Arc::clone(self)))
+    }
+
+    pub(crate) fn resolve(&self, look_up: &impl Fn(&str) -> Vec<SocketAddr>) {
+        let before = self.servers();
+        let next = resolved(&self.spec, &before, look_up);
+        let addresses = |servers: &Servers| -> Vec<Vec<SocketAddr>> {
+            let of = |server: &Vec<Arc<Endpoint>>| server.iter().map(|one| one.address).collect();
+            servers.iter().map(of).collect()
+        };
+        if addresses(&next) != addresses(&before) {
+            *self.servers.write() = Arc::new(next);
+        }
+    }
+
+    fn servers(&self) -> Arc<Servers> {
+        Arc::clone(&self.servers.read())
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.since.elapsed().as_millis() as u64
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -183,9 +133,19 @@ impl Upstream {
         self.spec.timeouts
     }
 
+    pub(crate) fn retries(&self) -> Retries {
+        self.spec.retries
+    }
+
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     /// Takes one repeat out of the budget; `false` when there is none left.
     pub(crate) fn may_repeat(&self) -> bool {
-        self.budget.spend()
+        let may = self.budget.spend();
+        self.tally.count(if may { Count::Repeated } else { Count::OverBudget });
+        may
     }
 
     /// Whether a request that might have to be repeated must do without.
@@ -193,37 +153,193 @@ impl Upstream {
         self.budget.is_spent()
     }
 
-    /// Takes one of the upstream's places, given back when the permit goes.
-    pub(crate) fn enter(self: &Arc<Self>) -> Option<Permit> {
-        let taken = self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
-            (count < self.spec.connections_max).then_some(count + 1)
-        });
-        taken.ok()?;
+    /// Seconds after which a request that was shed may come again.
+    pub(crate) fn retry_after_s(&self) -> u64 {
+        self.spec.breaker.probe_interval.as_millis().div_ceil(1_000) as u64
+    }
+
+    /// Lets a request through and takes one of the upstream's places, given back when the permit goes.
+    pub(crate) async fn enter(self: &Arc<Self>) -> Result<Permit, Shed> {
+        let entered = self.entered().await;
+        if let Err(shed) = &entered {
+            self.tally.count(match shed {
+                Shed::NoPlace(NoPlace::Full) => Count::ShedFull,
+                Shed::NoPlace(NoPlace::Waited) => Count::ShedWaited,
+                Shed::BreakerOpen => Count::ShedOpen,
+                Shed::Unhealthy => Count::ShedUnhealthy,
+            });
+        }
+        entered
+    }
+
+    async fn entered(self: &Arc<Self>) -> Result<Permit, Shed> {
+        // First: who is refused must not wait for a place that a hanging request holds.
+        if self.breaker.refuses(|| self.now_ms()) {
+            return Err(Shed::BreakerOpen);
+        }
+        if self.spec.health.is_some() && !self.has_healthy() {
+            return Err(Shed::Unhealthy);
+        }
+        self.places.take().await.map_err(Shed::NoPlace)?;
+        let mut permit = Permit { upstream: Arc::clone(self), pass: Pass::Ordinary };
+        let admitted = self.breaker.admit(|| self.now_ms(), &self.spec.breaker);
+        permit.pass = admitted.ok_or(Shed::BreakerOpen)?;
         self.budget.earn();
-        Some(Permit { upstream: Arc::clone(self) })
+        Ok(permit)
+    }
+
+    /// Whether any server passes its checks; one without an address has failed none.
+    fn has_healthy(&self) -> bool {
+        let servers = self.servers.read();
+        servers.iter().any(|addresses| {
+            addresses.is_empty() || addresses.iter().any(|one| one.health.is_healthy())
+        })
     }
 
     /// The next server by the balance rule, passing over `tried`.
-    pub(crate) fn pick(self: &Arc<Self>, tried: &[usize]) -> Option<Picked> {
-        let open =
-            |index: &usize| !tried.contains(index) && self.servers[*index].peer.read().is_some();
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let index = match self.spec.balance {
-            Balance::LeastConnections => (0..self.servers.len()).filter(open).min_by_key(|index| {
-                let server = &self.servers[*index];
-                (server.in_flight.load(Ordering::Relaxed) + 1) * 1_000 / server.weight as usize
-            }),
-            Balance::RoundRobin => self.from(turn).find(open),
-            Balance::Random => self.from(scattered(turn)).find(open),
-        }?;
-        let peer = self.servers[index].peer.read().clone()?;
-        self.servers[index].in_flight.fetch_add(1, Ordering::Relaxed);
-        Some(Picked { upstream: Arc::clone(self), index, peer })
+    ///
+    /// A probe goes to whoever is healthy: it is to find out who is back. So does a request that found
+    /// nobody in service: the only server that passes its checks is better asked than not.
+    pub(crate) fn pick(self: &Arc<Self>, pass: Pass, tried: &[Arc<Endpoint>]) -> Option<Picked> {
+        let servers = self.servers.read();
+        let now = OnceCell::new();
+        let now_ms = || *now.get_or_init(|| self.now_ms());
+        let untried = |one: &Endpoint| !tried.iter().any(|tried| std::ptr::eq(&**tried, one));
+        let healthy = |one: &Endpoint| one.health.is_healthy() && untried(one);
+        let serving = |one: &Endpoint| one.is_in_service(now_ms) && untried(one);
+        let chosen = match pass {
+            Pass::Ordinary => self.balancer.choose(&servers, serving),
+            Pass::Probe => None,
+        };
+        let anybody = pass == Pass::Probe || tried.is_empty();
+        let chosen = chosen
+            .or_else(|| anybody.then(|| self.balancer.choose(&servers, healthy)).flatten())?;
+        chosen.begin();
+        Some(Picked { upstream: Arc::clone(self), endpoint: Arc::clone(chosen) })
     }
 
-    fn from(&self, turn: usize) -> impl Iterator<Item = usize> + '_ {
-        let length = self.rotation.len().max(1);
-        (0..self.rotation.len()).map(move |step| self.rotation[(turn + step) % length])
+    /// A server answered, and did not say that it got no answer itself.
+    pub(crate) fn server_answered(&self, endpoint: &Endpoint, pass: Pass) {
+        match pass {
+            Pass::Ordinary => endpoint.outlier.succeeded(|| self.now_ms()),
+            Pass::Probe => endpoint.outlier.readmit(self.now_ms()),
+        }
+    }
+
+    /// A server failed; ejects it where that is one time too many and others are left.
+    pub(crate) fn server_failed(&self, endpoint: &Endpoint, symptom: Symptom) {
+        self.tally.count(match symptom {
+            Symptom::NotAccepted => Count::NotAccepted,
+            Symptom::Died => Count::Died,
+            Symptom::Slow => Count::Slow,
+            Symptom::Gateway => Count::Gateway,
+        });
+        self.failed_at(endpoint, self.now_ms());
+    }
+
+    fn failed_at(&self, endpoint: &Endpoint, now_ms: u64) {
+        let rule = &self.spec.outlier;
+        if !endpoint.outlier.failed(now_ms, rule) {
+            return;
+        }
+        let _alone = self.ejecting.lock();
+        let servers = self.servers();
+        let all = || servers.iter().flatten();
+        let ejected = all().filter(|one| one.outlier.is_ejected(now_ms)).count();
+        let in_service = all().filter(|one| one.is_in_service(|| now_ms)).count();
+        // It may have been ejected, found unhealthy, or lost its name, while it was waited for.
+        let serves = all().any(|one| std::ptr::eq(&**one, endpoint));
+        if serves
+            && endpoint.is_in_service(|| now_ms)
+            && rule.may_eject(all().count(), ejected, in_service)
+        {
+            let seconds = endpoint.outlier.eject(now_ms, rule).as_secs_f64();
+            self.tally.count(Count::Ejected);
+            tracing::warn!(upstream = self.spec.name, server = %endpoint.address, seconds, "ejected");
+        }
+    }
+
+    /// A request got its answer.
+    pub(crate) fn request_answered(&self, pass: Pass) {
+        if self.breaker.succeeded(pass) {
+            tracing::info!(upstream = self.spec.name, "answers again");
+        }
+    }
+
+    /// A request got none, whoever was asked.
+    pub(crate) fn request_failed(&self, pass: Pass) {
+        if self.breaker.failed(self.now_ms(), &self.spec.breaker) {
+            self.tally.count(Count::Opened);
+            tracing::warn!(
+                upstream = self.spec.name,
+                "fails; requests are refused until it answers"
+            );
+        } else if pass == Pass::Probe {
+            tracing::debug!(upstream = self.spec.name, "still fails");
+        }
+    }
+
+    /// Addresses that requests go to now; 0 while the breaker is open.
+    pub(crate) fn in_service(&self) -> usize {
+        if self.is_open() {
+            return 0;
+        }
+        let now_ms = self.now_ms();
+        self.servers().iter().flatten().filter(|one| one.is_in_service(|| now_ms)).count()
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.breaker.is_open()
+    }
+
+    pub(crate) fn pending(&self) -> usize {
+        self.places.pending()
+    }
+
+    /// Begins the checks that are due.
+    pub(crate) fn check_health(self: &Arc<Self>) {
+        let Some(rule) = &self.spec.health else { return };
+        let (every, now_ms) = (rule.every(self.has_healthy()), self.now_ms());
+        for endpoint in self.servers().iter().flatten() {
+            if endpoint.health.begins(now_ms, every) {
+                tokio::spawn(Arc::clone(self).check(Arc::clone(endpoint)));
+            }
+        }
+    }
+
+    async fn check(self: Arc<Self>, endpoint: Arc<Endpoint>) {
+        let Some(rule) = &self.spec.health else { return };
+        let passed = match self.hosts.get(endpoint.server) {
+            Some(Some(host)) => health::passes(&self.pool, &endpoint.peer, host, rule).await,
+            _ => false,
+        };
+        self.tally.count(if passed { Count::CheckPassed } else { Count::CheckFailed });
+        let (upstream, server) = (&self.spec.name, endpoint.address);
+        match endpoint.health.ended(passed, rule) {
+            Some(true) => {
+                // What requests met before it was away says nothing of how it came back.
+                endpoint.outlier.readmit(self.now_ms());
+                tracing::info!(upstream, %server, "healthy again");
+            }
+            Some(false) => tracing::warn!(upstream, %server, "unhealthy: it fails its checks"),
+            None => {}
+        }
+    }
+}
+
+/// A look at the names of an upstream, under way.
+#[derive(Debug)]
+pub(crate) struct Resolving(Arc<Upstream>);
+
+impl Resolving {
+    pub(crate) fn resolve(self, look_up: &impl Fn(&str) -> Vec<SocketAddr>) {
+        self.0.resolve(look_up);
+    }
+}
+
+impl Drop for Resolving {
+    fn drop(&mut self) {
+        self.0.is_resolving.store(false, Ordering::Release);
     }
 }
 
@@ -231,11 +347,12 @@ impl Upstream {
 #[derive(Debug)]
 pub(crate) struct Permit {
     upstream: Arc<Upstream>,
+    pub(crate) pass: Pass,
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.upstream.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.upstream.places.give_back();
     }
 }
 
@@ -243,124 +360,37 @@ impl Drop for Permit {
 #[derive(Debug)]
 pub(crate) struct Picked {
     upstream: Arc<Upstream>,
-    pub(crate) index: usize,
-    peer: Arc<HttpPeer>,
+    pub(crate) endpoint: Arc<Endpoint>,
 }
 
 impl Picked {
     /// The `Host` to send.
     pub(crate) fn host(&self) -> Option<&HeaderValue> {
-        self.upstream.servers[self.index].host.as_ref()
+        self.upstream.hosts.get(self.endpoint.server)?.as_ref()
     }
 
     /// A watched connection that was kept, if one can be used.
     pub(crate) fn take_kept(&self) -> Option<HttpSession> {
-        self.upstream.pool.take(&self.peer)
+        self.upstream.pool.take(&self.endpoint.peer)
     }
 
     /// A new watched connection, whatever is kept; idle ones make room for it.
     pub(crate) async fn connect_anew(&self) -> pingora::Result<HttpSession> {
-        self.upstream.pool.make_room(self.upstream.in_flight.load(Ordering::Relaxed));
-        self.upstream.pool.open(&self.peer).await
+        self.upstream.pool.make_room(self.upstream.places.taken());
+        self.upstream.pool.open(&self.endpoint.peer).await
     }
 
     /// Keeps a connection for the next request, or closes it where its answer did not end cleanly.
     pub(crate) fn release(&self, session: HttpSession) {
-        self.upstream.pool.keep(&self.peer, session);
+        self.upstream.pool.keep(&self.endpoint.peer, session);
     }
 }
 
 impl Drop for Picked {
     fn drop(&mut self) {
-        self.upstream.servers[self.index].in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.endpoint.end();
     }
-}
-
-/// Smooth weighted round robin, unrolled: of weights 2 and 1, `0 1 0`.
-fn rotation(weights: &[u32]) -> Vec<usize> {
-    const TURNS_MAX: u64 = 4_096;
-    let total: u64 = weights.iter().map(|weight| u64::from(*weight)).sum();
-    let mut current = vec![0_i64; weights.len()];
-    let mut turns = Vec::new();
-    for _ in 0..total.min(TURNS_MAX) {
-        for (value, weight) in current.iter_mut().zip(weights) {
-            *value += i64::from(*weight);
-        }
-        let Some(best) =
-            (0..current.len()).max_by_key(|index| (current[*index], std::cmp::Reverse(*index)))
-        else {
-            break;
-        };
-        current[best] -= total as i64;
-        turns.push(best);
-    }
-    turns
-}
-
-/// A turn scattered over the whole range (Knuth's multiplicative hashing).
-fn scattered(turn: usize) -> usize {
-    (turn as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) as usize >> 1
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn upstream(balance: Balance, weights: &[u32], connections_max: usize) -> Arc<Upstream> {
-        let second = Duration::from_secs(1);
-        let servers = weights
-            .iter()
-            .enumerate()
-            .map(|(index, weight)| ServerSpec {
-                address: format!("127.0.0.1:{}", 9000 + index),
-                weight: *weight,
-            })
-            .collect();
-        Arc::new(Upstream::new(UpstreamSpec {
-            name: "calls".into(),
-            servers,
-            balance,
-            timeouts: Timeouts { connect: second, first_byte: second, idle: second, total: second },
-            retries: Retries { enabled: true, budget_percent: 10 },
-            connections_max,
-            host: None,
-            tls: None,
-        }))
-    }
-
-    #[test]
-    fn weights_are_kept_and_spread() {
-        for (weights, expected) in [
-            (&[1, 1][..], &[0, 1][..]),
-            (&[2, 1], &[0, 1, 0]),
-            (&[3, 1], &[0, 0, 1, 0]),
-            (&[1], &[0]),
-        ] {
-            assert_eq!(rotation(weights), expected, "{weights:?}");
-        }
-    }
-
-    #[test]
-    fn a_tried_server_is_passed_over_and_all_tried_is_none() {
-        for balance in [Balance::RoundRobin, Balance::LeastConnections, Balance::Random] {
-            let upstream = upstream(balance, &[5, 1], 10);
-            for _ in 0..20 {
-                assert_eq!(upstream.pick(&[0]).unwrap().index, 1, "{balance:?}");
-            }
-            assert!(upstream.pick(&[0, 1]).is_none());
-        }
-    }
-
-    #[test]
-    fn least_connections_takes_the_idle_one_and_permits_come_back() {
-        let upstream = upstream(Balance::LeastConnections, &[1, 1], 2);
-        let first = upstream.pick(&[]).unwrap();
-        let second = upstream.pick(&[]).unwrap();
-        assert_ne!(first.index, second.index);
-        let permits = (upstream.enter().unwrap(), upstream.enter().unwrap());
-        assert!(upstream.enter().is_none(), "the third is over connections_max");
-        drop(permits);
-        assert!(upstream.enter().is_some());
-    }
-}
+mod tests;

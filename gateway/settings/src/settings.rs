@@ -101,8 +101,12 @@ pub struct Upstream {
     pub balance: Balance,
     pub timeouts: Timeouts,
     pub health: Option<Health>,
+    pub outlier: Outlier,
+    pub breaker: Breaker,
     pub retries: Retries,
     pub connections_max: u32,
+    pub pending_max: u32,
+    pub pending_ms: u64,
     /// `Host` sent up; `None`: the server's address.
     pub host: Option<String>,
     pub tls: Option<UpstreamTls>,
@@ -137,6 +141,22 @@ pub struct Health {
     pub interval_ms: u64,
     pub unhealthy_after: u32,
     pub healthy_after: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outlier {
+    /// 0: no ejection.
+    pub consecutive_failures: u32,
+    pub base_ejection_ms: u64,
+    pub max_ejection_ms: u64,
+    pub max_ejected_percent: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Breaker {
+    /// 0: no breaker.
+    pub consecutive_failures: u32,
+    pub probe_interval_ms: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -32,6 +32,8 @@ mod query;
 mod reload;
 mod reload_files;
 mod repeats;
+mod resilience;
+mod resilience_servers;
 mod response_assistants;
 mod response_chunks;
 mod response_codings;

@@ -9,7 +9,8 @@ use super::Upstream;
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     sections: Vec<(String, String)>,
-    upstreams: Vec<(String, SocketAddr, String)>,
+    /// Names, lists of servers as written, further members.
+    upstreams: Vec<(String, String, String)>,
 }
 
 const SECTIONS: [(&str, &str); 13] = [
@@ -92,14 +93,15 @@ impl Config {
 
     /// An upstream with further members, such as `timeouts: { first_byte: 100ms }`.
     #[must_use]
-    pub(crate) fn upstream_with(
-        mut self,
-        name: &str,
-        address: SocketAddr,
-        members: &str,
-    ) -> Config {
+    pub(crate) fn upstream_with(self, name: &str, address: SocketAddr, members: &str) -> Config {
+        self.upstream_of(name, &format!("[\"{address}\"]"), members)
+    }
+
+    /// An upstream whose list of servers is written out.
+    #[must_use]
+    pub(crate) fn upstream_of(mut self, name: &str, servers: &str, members: &str) -> Config {
         self.upstreams.retain(|(known, ..)| known != name);
-        self.upstreams.push((name.into(), address, members.into()));
+        self.upstreams.push((name.into(), servers.into(), members.into()));
         self
     }
 
@@ -151,9 +153,9 @@ impl Config {
     /// only once this very text is in force.
     pub(crate) fn marked(&self, mark: u32) -> String {
         let mut text = "version: 1\nupstreams:\n".to_owned();
-        for (name, address, members) in &self.upstreams {
+        for (name, servers, members) in &self.upstreams {
             let comma = if members.is_empty() { "" } else { ", " };
-            writeln!(text, "  {name}: {{ servers: [\"{address}\"]{comma}{members} }}").unwrap();
+            writeln!(text, "  {name}: {{ servers: {servers}{comma}{members} }}").unwrap();
         }
         for (name, section) in &self.sections {
             writeln!(text, "{name}: {}", section.trim_end()).unwrap();

@@ -80,12 +80,24 @@ impl Upstream {
     }
 
     pub(crate) fn scripted(script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Upstream {
-        Upstream::listen(script, true, serve)
+        Upstream::listen((Ipv4Addr::LOCALHOST, 0).into(), script, true, serve)
+    }
+
+    /// On an address of its own of the loopback network, so that nobody takes the port while nobody listens
+    /// there, and [`Upstream::replying_at`] can come back to it. `host` is the address's last two bytes; no
+    /// other test has them.
+    pub(crate) fn replying_on(host: [u8; 2], reply: Reply) -> Upstream {
+        Upstream::replying_at((Ipv4Addr::new(127, 77, host[0], host[1]), 0).into(), reply)
+    }
+
+    pub(crate) fn replying_at(address: SocketAddr, reply: Reply) -> Upstream {
+        Upstream::listen(address, move |_| reply.clone(), true, serve)
     }
 
     /// Writes `bytes` once a request head has come, and resets the connection.
     pub(crate) fn resetting(bytes: &'static [u8]) -> Upstream {
         Upstream::listen(
+            (Ipv4Addr::LOCALHOST, 0).into(),
             |_| Reply::nothing(),
             false,
             move |mut stream, state, _| {
@@ -103,11 +115,12 @@ impl Upstream {
 
     /// `kept`: connections are kept in a list and ended with the upstream, not by their own thread's drop.
     fn listen(
+        address: SocketAddr,
         script: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
         kept: bool,
         serve: impl Fn(TcpStream, &State, usize) + Send + Sync + 'static,
     ) -> Upstream {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             script: Mutex::new(Arc::new(script)),

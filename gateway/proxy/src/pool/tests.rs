@@ -9,10 +9,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::*;
+use crate::balance::Balance;
+use crate::breaker::BreakerRule;
 use crate::budget::Retries;
 use crate::listen::TlsFiles;
+use crate::outlier::OutlierRule;
 use crate::tls::Tls;
-use crate::upstream::{Balance, Timeouts, UpstreamTls};
+use crate::upstreams::{Timeouts, UpstreamTls};
 use crate::watched::answer_begins;
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -29,8 +32,18 @@ fn spec(connections_max: usize) -> UpstreamSpec {
         servers: Vec::new(),
         balance: Balance::RoundRobin,
         timeouts: Timeouts { connect: second, first_byte: second, idle: second, total: second },
-        retries: Retries { enabled: true, budget_percent: 10 },
+        health: None,
+        outlier: OutlierRule {
+            consecutive_failures: 5,
+            base_ejection: second,
+            max_ejection: second,
+            max_ejected_percent: 50,
+        },
+        breaker: BreakerRule { consecutive_failures: 5, probe_interval: second },
+        retries: Retries { max: 1, budget_percent: 10 },
         connections_max,
+        pending_max: 0,
+        pending_time: second,
         host: None,
         tls: None,
     }

@@ -8,7 +8,9 @@ use super::Context;
 use crate::model::format::is_host_name;
 use crate::model::{BalanceSettings, Named, ServerSettings, UpstreamSettings};
 use crate::node::Path;
-use crate::settings::{Balance, Health, Retries, Server, Timeouts, Upstream, UpstreamTls};
+use crate::settings::{
+    Balance, Breaker, Health, Outlier, Retries, Server, Timeouts, Upstream, UpstreamTls,
+};
 
 pub(super) fn upstreams(
     settings: &Named<UpstreamSettings>,
@@ -48,6 +50,13 @@ fn check(settings: &UpstreamSettings, place: &Path<'_>, context: &mut Context<'_
         let message = format!("`{}` is no host name", tls.sni);
         context.fault(&path.key("sni"), message).help("the name that the certificate is for");
     }
+    let outlier = &settings.outlier;
+    if outlier.max_ejection.0 < outlier.base_ejection.0 {
+        let path = place.key("outlier");
+        context
+            .fault(&path.key("max_ejection"), "is shorter than `base_ejection`")
+            .help("the first ejection lasts `base_ejection`, none longer than `max_ejection`");
+    }
     let timeouts = &settings.timeouts;
     if timeouts.total.0 < timeouts.first_byte.0 || timeouts.total.0 < timeouts.connect.0 {
         let path = place.key("timeouts");
@@ -86,11 +95,23 @@ fn upstream(name: &str, settings: &UpstreamSettings, directory: &FilePath) -> Up
             unhealthy_after: health.unhealthy_after,
             healthy_after: health.healthy_after,
         }),
+        outlier: Outlier {
+            consecutive_failures: settings.outlier.consecutive_failures,
+            base_ejection_ms: settings.outlier.base_ejection.0,
+            max_ejection_ms: settings.outlier.max_ejection.0,
+            max_ejected_percent: settings.outlier.max_ejected_percent,
+        },
+        breaker: Breaker {
+            consecutive_failures: settings.breaker.consecutive_failures,
+            probe_interval_ms: settings.breaker.probe_interval.0,
+        },
         retries: Retries {
             max: settings.retries.max,
             budget_percent: settings.retries.budget_percent,
         },
         connections_max: settings.connections_max,
+        pending_max: settings.pending_max,
+        pending_ms: settings.pending_time.0,
         host: settings.host.clone(),
         tls: settings.tls.as_ref().map(|tls| UpstreamTls {
             sni: tls.sni.clone(),

@@ -18,20 +18,43 @@ pub(crate) struct UpstreamSettings {
     /// How long the upstream may take.
     #[serde(default)]
     pub(crate) timeouts: TimeoutSettings,
-    /// Active health checks. Read and checked, not yet carried out by this version: a server is
-    /// judged by the requests it gets.
+    /// Active health checks: each server is asked by itself, and gets requests while it passes. Where a
+    /// name has several addresses, each of them is a server. Without `health`, live requests alone judge.
+    /// When no server passes, requests get 503 at once, and each is checked every second at least.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) health: Option<HealthSettings>,
+    /// Outlier ejection: a server that fails live requests in a row gets none for a while, the
+    /// others take them. A failure is a connection that is not accepted or dies before the answer's head, a
+    /// head that does not come in time, and an answer of 502, 503 or 504. The last server in service
+    /// is never ejected.
+    #[serde(default)]
+    pub(crate) outlier: OutlierSettings,
+    /// The circuit breaker of the whole upstream: when requests in a row get no answer, whichever servers
+    /// were asked, further ones get 503 at once, but for one probe every `probe_interval`. A probe that is
+    /// answered closes it. An answer of any status is an answer: what it says is passed on as ever.
+    #[serde(default)]
+    pub(crate) breaker: BreakerSettings,
     /// When a request is tried again. Idempotent methods only, and never after a byte was sent on.
-    /// What may be repeated is a request on a kept connection that died before a byte of the answer
-    /// came; it goes up once more, over a new connection. Asking another server because one did not
-    /// accept is no retry: nothing was sent.
+    /// What may be repeated is a request whose connection died before a byte of the answer came; it
+    /// goes up again over a new connection, to another server if there is one. Asking another server
+    /// because one did not accept is no retry: nothing was sent.
     #[serde(default)]
     pub(crate) retries: RetrySettings,
-    /// Most connections to this upstream at a time; beyond them requests get 503.
+    /// Most requests under way to this upstream at a time, each on a connection of its own; beyond
+    /// them requests wait where `pending_max` lets them, else they get 503.
     #[serde(default = "connections_max")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) connections_max: u32,
+    /// Most requests that wait for one of these connections; beyond them requests get 503. None wait by
+    /// default: where all connections are busy the service has a queue of its own, and
+    /// another one in front of it makes every answer later. A few help a service that takes one request a time.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 100_000))]
+    pub(crate) pending_max: u32,
+    /// Longest that one of them waits; then it gets 503.
+    #[serde(default = "pending_time")]
+    #[schemars(extend("x-minimum" = "1ms", "x-maximum" = "1m"))]
+    pub(crate) pending_time: Duration,
     /// `Host` sent up. Default: the server's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
@@ -43,6 +66,10 @@ pub(crate) struct UpstreamSettings {
 
 pub(crate) fn connections_max() -> u32 {
     512
+}
+
+fn pending_time() -> Duration {
+    Duration(100)
 }
 
 /// One server of an upstream.
@@ -113,7 +140,8 @@ impl Default for TimeoutSettings {
     }
 }
 
-/// Active health checks: `GET` of a path, 2xx is healthy.
+/// Active health checks: `GET` of a path on a new connection, 2xx is healthy. A check fails when it takes
+/// longer than `interval`, or than 2 s. A server begins healthy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct HealthSettings {
@@ -142,12 +170,59 @@ impl Default for HealthSettings {
     }
 }
 
+/// When a server is ejected for failing live requests.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct OutlierSettings {
+    /// Failures in a row that eject a server; 0 switches ejection off.
+    #[schemars(range(min = 0, max = 1000))]
+    pub(crate) consecutive_failures: u32,
+    /// How long the first ejection lasts; the second lasts twice as long, and so on. Each such time
+    /// without an ejection forgives one. Back from it, one failure ejects again.
+    #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "1h"))]
+    pub(crate) base_ejection: Duration,
+    /// Longest that an ejection lasts.
+    #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "1d"))]
+    pub(crate) max_ejection: Duration,
+    /// Most servers that are ejected at a time, in percent; above 0 it is one at least, and never all.
+    #[schemars(range(min = 0, max = 100))]
+    pub(crate) max_ejected_percent: u32,
+}
+
+impl Default for OutlierSettings {
+    fn default() -> Self {
+        OutlierSettings {
+            consecutive_failures: 5,
+            base_ejection: Duration(30_000),
+            max_ejection: Duration(300_000),
+            max_ejected_percent: 50,
+        }
+    }
+}
+
+/// When an upstream is given up for a while.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct BreakerSettings {
+    /// Requests in a row without an answer that open it; 0 switches it off.
+    #[schemars(range(min = 0, max = 100_000))]
+    pub(crate) consecutive_failures: u32,
+    /// Time between two probes while it is open. Their answers go to the clients that asked.
+    #[schemars(extend("x-minimum" = "100ms", "x-maximum" = "1h"))]
+    pub(crate) probe_interval: Duration,
+}
+
+impl Default for BreakerSettings {
+    fn default() -> Self {
+        BreakerSettings { consecutive_failures: 5, probe_interval: Duration(1_000) }
+    }
+}
+
 /// When a request is tried again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RetrySettings {
-    /// Most further tries of one request; 0 switches them off. More than 1 is as 1: the second try
-    /// takes a new connection, which no further try could better.
+    /// Most further tries of one request; 0 switches them off.
     #[schemars(range(min = 0, max = 10))]
     pub(crate) max: u32,
     /// Most retries, in percent of the requests, so that a sick upstream is not drowned.

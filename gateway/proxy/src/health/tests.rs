@@ -1,0 +1,165 @@
+#![allow(clippy::unwrap_used)]
+use std::path::Path;
+
+use pingora::protocols::l4::stream::Stream as Connection;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::balance::Balance;
+use crate::breaker::BreakerRule;
+use crate::budget::Retries;
+use crate::listen::TlsFiles;
+use crate::outlier::OutlierRule;
+use crate::tls::Tls;
+use crate::upstreams::{Timeouts, UpstreamSpec, UpstreamTls};
+
+fn rule() -> HealthRule {
+    HealthRule {
+        path: "/healthz".into(),
+        interval: Duration::from_secs(5),
+        unhealthy_after: 3,
+        healthy_after: 2,
+    }
+}
+
+#[test]
+fn a_run_of_checks_takes_a_server_out_and_back() {
+    let health = Health::default();
+    // + passes, - fails; the states behind each.
+    for (checks, states) in
+        [("+--+--", "++++++"), ("-", "-"), ("-+-+-", "-----"), ("++", "-+"), ("--+---", "+++++-")]
+    {
+        let seen: String = checks
+            .chars()
+            .map(|check| {
+                let before = health.is_healthy();
+                let changed = health.ended(check == '+', &rule());
+                assert_eq!(changed, (before != health.is_healthy()).then_some(!before));
+                if health.is_healthy() { '+' } else { '-' }
+            })
+            .collect();
+        assert_eq!(seen, states, "{checks}");
+    }
+}
+
+#[test]
+fn a_check_begins_when_it_is_due_and_none_is_under_way() {
+    let (health, every) = (Health::default(), Duration::from_secs(5));
+    assert!(health.begins(0, every), "the first at once");
+    assert!(!health.begins(9_000, every), "that one is under way");
+    health.ended(true, &rule());
+    for (now_ms, begins) in [(4_999, false), (5_000, true)] {
+        assert_eq!(health.begins(now_ms, every), begins, "{now_ms}");
+    }
+    health.ended(true, &rule());
+    assert!(health.begins(6_000, rule().every(false)), "sooner where nobody is healthy");
+    assert_eq!(rule().every(true), every);
+}
+
+fn spec(tls: Option<UpstreamTls>) -> UpstreamSpec {
+    let long = Duration::from_secs(20);
+    UpstreamSpec {
+        name: "calls".into(),
+        servers: Vec::new(),
+        balance: Balance::RoundRobin,
+        timeouts: Timeouts { connect: long, first_byte: long, idle: long, total: long },
+        health: Some(rule()),
+        outlier: OutlierRule {
+            consecutive_failures: 5,
+            base_ejection: long,
+            max_ejection: long,
+            max_ejected_percent: 50,
+        },
+        breaker: BreakerRule { consecutive_failures: 5, probe_interval: long },
+        retries: Retries { max: 1, budget_percent: 10 },
+        connections_max: 9,
+        pending_max: 0,
+        pending_time: long,
+        host: None,
+        tls,
+    }
+}
+
+static HOST: HeaderValue = HeaderValue::from_static("calls.internal:8443");
+
+/// Reads one head and writes `answer`; what was read.
+async fn answer_with(mut far: impl AsyncReadExt + AsyncWriteExt + Unpin, answer: &str) -> String {
+    let (mut seen, mut piece) = (Vec::new(), [0; 1_024]);
+    while !seen.windows(4).any(|four| four == b"\r\n\r\n") {
+        let read = far.read(&mut piece).await.unwrap();
+        seen.extend(&piece[..read]);
+    }
+    far.write_all(answer.as_bytes()).await.unwrap();
+    far.flush().await.unwrap();
+    String::from_utf8(seen).unwrap()
+}
+
+#[tokio::test]
+async fn any_2xx_passes_and_nothing_else_does() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let peer = HttpPeer::new(listener.local_addr().unwrap(), false, String::new());
+    let pool = Pool::new(&spec(None));
+    for (answer, passed) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nthe rest is not read", true),
+        ("HTTP/1.1 204 No Content\r\n\r\n", true),
+        ("HTTP/1.0 200 OK\r\n\r\n", true),
+        ("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", true),
+        ("HTTP/1.1 302 Found\r\nLocation: /healthy\r\n\r\n", false),
+        ("HTTP/1.1 401 Unauthorized\r\n\r\n", false),
+        ("HTTP/1.1 503 Service Unavailable\r\n\r\n", false),
+        ("HTTP/1.1 20", false),
+        ("SSH-2.0-OpenSSH\r\n", false),
+        ("", false),
+    ] {
+        let served = async {
+            let (far, _) = listener.accept().await.unwrap();
+            answer_with(far, answer).await
+        };
+        let rule = rule();
+        let (saw, seen) = tokio::join!(passes(&pool, &peer, &HOST, &rule), served);
+        assert_eq!(saw, passed, "{answer:?}");
+        assert!(seen.starts_with("GET /healthz HTTP/1.1\r\n"), "{seen}");
+        assert!(seen.to_ascii_lowercase().contains("host: calls.internal:8443\r\n"), "{seen}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_has_its_time_and_no_more() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let peer = HttpPeer::new(listener.local_addr().unwrap(), false, String::new());
+    let pool = Pool::new(&spec(None));
+    let short = HealthRule { interval: Duration::from_millis(100), ..rule() };
+    assert!(!passes(&pool, &peer, &HOST, &short).await, "it accepts and says nothing");
+    assert_eq!((short.time_max(), rule().time_max()), (short.interval, CHECK_TIME_MAX));
+}
+
+/// TLS as for requests: the name and who vouches for it are verified.
+#[tokio::test]
+async fn a_server_that_speaks_tls_is_checked_over_it() {
+    const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/tests/support/tls");
+    let file = |name: &str| Path::new(FOLDER).join(name);
+    let files = TlsFiles { certificate: file("certificate.pem"), key: file("key.pem") };
+    let tls = Tls::load(&files).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    for (verify, sni, passed) in [(false, "gateway.test", true), (true, "another.test", false)] {
+        let tls_up = UpstreamTls { sni: sni.into(), ca: Some(file("certificate.pem")) };
+        let pool = Pool::new(&spec(Some(tls_up)));
+        let mut peer = HttpPeer::new(address, true, sni.into());
+        // The certificate has its day: that it is refused for its name shows that it is looked at.
+        peer.options.verify_cert = verify;
+        let served = async {
+            let (connection, _) = listener.accept().await.unwrap();
+            let far = tls.handshake(Box::new(Connection::from(connection)), CHECK_TIME_MAX).await;
+            if let Some(far) = far
+                && passed
+            {
+                answer_with(far, "HTTP/1.1 200 OK\r\n\r\n").await;
+            }
+        };
+        let rule = rule();
+        let (saw, ()) = tokio::join!(passes(&pool, &peer, &HOST, &rule), served);
+        assert_eq!(saw, passed, "{sni}");
+    }
+}

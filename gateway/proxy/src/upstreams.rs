@@ -1,0 +1,124 @@
+//! The upstreams of one generation, as configured and in service.
+//!
+//! The table is built when the configuration is published. Names are resolved then and again every
+//! [`RESOLVE_EVERY`]; a name that does not resolve makes that server unavailable, not the gateway. Nothing
+//! is shared between upstreams, so a sick one costs another nothing.
+//!
+//! Not here: the clock of these rounds, which is whoever calls.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_policy::UpstreamId;
+
+use crate::balance::Balance;
+use crate::breaker::BreakerRule;
+use crate::budget::Retries;
+use crate::health::HealthRule;
+use crate::outlier::OutlierRule;
+use crate::upstream::Upstream;
+
+/// How often the names of servers are looked up again, and kept connections looked through.
+pub const RESOLVE_EVERY: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerSpec {
+    /// `host:port`.
+    pub address: String,
+    pub weight: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    pub connect: Duration,
+    pub first_byte: Duration,
+    /// Between two pieces of a body.
+    pub idle: Duration,
+    pub total: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// Never empty: Pingora would not verify the certificate then.
+    pub sni: String,
+    pub ca: Option<PathBuf>,
+}
+
+/// One upstream as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamSpec {
+    pub name: String,
+    pub servers: Vec<ServerSpec>,
+    pub balance: Balance,
+    pub timeouts: Timeouts,
+    pub health: Option<HealthRule>,
+    pub outlier: OutlierRule,
+    pub breaker: BreakerRule,
+    pub retries: Retries,
+    pub connections_max: usize,
+    /// Requests that may wait for one of the places, and how long.
+    pub pending_max: usize,
+    pub pending_time: Duration,
+    pub host: Option<String>,
+    pub tls: Option<UpstreamTls>,
+}
+
+/// All upstreams of one generation; the order gives the [`UpstreamId`]s.
+#[derive(Debug, Default)]
+pub struct Upstreams {
+    table: Vec<Arc<Upstream>>,
+}
+
+impl Upstreams {
+    /// Builds the table and resolves its names; blocks on name resolution, so call it off the
+    /// request path. Upstreams that `before` has unchanged are taken over, with all that is known of
+    /// them; of a changed one what was counted goes on.
+    pub fn build(specs: Vec<UpstreamSpec>, before: Option<&Upstreams>) -> Upstreams {
+        let old = |name: &str| before?.table.iter().find(|old| old.name() == name);
+        let upstream = |spec: UpstreamSpec| match old(&spec.name) {
+            Some(old) if old.is(&spec) => Arc::clone(old),
+            old => {
+                let upstream = Upstream::new(spec, old.map(|old| &**old));
+                upstream.resolve(&look_up);
+                Arc::new(upstream)
+            }
+        };
+        Upstreams { table: specs.into_iter().map(upstream).collect() }
+    }
+
+    pub(crate) fn find(&self, id: UpstreamId) -> Option<&Arc<Upstream>> {
+        self.table.get(id.index())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        self.table.iter()
+    }
+
+    /// Drops kept connections that died or got old. Waits for nobody, but may close many.
+    pub fn sweep(&self) {
+        self.table.iter().for_each(|upstream| upstream.sweep());
+    }
+
+    /// Has all names looked up again, each upstream's on a thread of its own: a name server may take
+    /// its time, and an upstream that still waits for it is passed over. Call it in a runtime.
+    pub fn resolve(&self) {
+        for upstream in &self.table {
+            if let Some(turn) = upstream.begin_resolving() {
+                tokio::task::spawn_blocking(move || turn.resolve(&look_up));
+            }
+        }
+    }
+
+    /// Begins the health checks that are due. Call it in a runtime, every
+    /// [`HEALTH_EVERY`](crate::HEALTH_EVERY).
+    pub fn check_health(&self) {
+        self.table.iter().for_each(Upstream::check_health);
+    }
+}
+
+/// The addresses of a `host:port`; none where it does not resolve. Blocks on names.
+fn look_up(address: &str) -> Vec<SocketAddr> {
+    address.to_socket_addrs().map(Iterator::collect).unwrap_or_default()
+}
