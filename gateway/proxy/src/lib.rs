@@ -7,10 +7,12 @@
 //!
 //! Not here: where rules and keys come from (`settings`, `store`), and the admin side.
 
+mod accept;
 mod access_log;
 mod account;
 mod answer;
 mod budget;
+mod capacity;
 mod carry;
 mod chunked;
 mod client_address;
@@ -21,12 +23,16 @@ mod docs;
 mod exchange;
 mod filter;
 mod gateway;
+mod h2_connection;
+mod h2_guard;
 mod h2_head;
 mod h2_path;
+mod h2_watch;
 mod head;
 mod listen;
 mod metrics;
 mod new_columns;
+mod outbox;
 mod plain_text;
 mod pool;
 mod raw_head;
