@@ -6,7 +6,7 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `guard`, `auth`, `throttle` | who may ask |
+//! | `guard`, `auth` | who may ask |
 //! | `input`, `schema`, `scalar`, `secrecy` | what is asked: queries and bodies, all faults at once |
 //! | `keys`, `accounts`, `data`, `preview`, `usage`, `audit`, `status` | the handlers |
 //! | `read`, `write` | records, from wherever they are; changes, and waiting until they are served |
@@ -18,6 +18,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
+use gateway_limits::Throttle;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -26,7 +27,6 @@ use crate::input::BODY_BYTES_MAX;
 use crate::node::{AdminParts, Records, ThisNode};
 use crate::openapi::Document;
 use crate::problem::Problem;
-use crate::throttle::Throttle;
 use crate::{accounts, audit, data, keys, preview, status, usage};
 
 /// What handlers share.

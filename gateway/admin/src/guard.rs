@@ -22,6 +22,8 @@ use crate::problem::Problem;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_BYTES_MAX: usize = 128;
+/// Wrong tokens of one address a minute that are answered as what they are; further ones get 429.
+const FAILURES_MAX: u32 = 20;
 /// Longest time that a request may take, its body, its store and all waiting included.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
@@ -113,7 +115,7 @@ fn admitted(api: &Api, headers: &HeaderMap, from: IpAddr) -> Result<AdminToken, 
             "No admin token is configured. Set `admin.tokens`, or start with COLONNADE_ADMIN_TOKEN.",
         )),
         Err(Unauthorised::NoToken) => Err(wrong_token()),
-        Err(Unauthorised::WrongToken) => match api.throttle().failed(from, api.node().now()) {
+        Err(Unauthorised::WrongToken) => match failed(api, from) {
             Ok(()) => Err(wrong_token()),
             Err(seconds) => Err(Problem::new(
                 StatusCode::TOO_MANY_REQUESTS,
@@ -123,6 +125,10 @@ fn admitted(api: &Api, headers: &HeaderMap, from: IpAddr) -> Result<AdminToken, 
             .retry_after(seconds)),
         },
     }
+}
+
+fn failed(api: &Api, from: IpAddr) -> Result<(), u32> {
+    api.throttle().failed(from, FAILURES_MAX, api.node().now())
 }
 
 fn wrong_token() -> Problem {

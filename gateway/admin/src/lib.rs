@@ -23,7 +23,6 @@ mod schema;
 mod secrecy;
 mod status;
 mod telemetry;
-mod throttle;
 mod time;
 mod usage;
 mod write;

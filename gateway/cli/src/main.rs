@@ -5,6 +5,7 @@ mod args;
 mod check;
 mod counting;
 mod demo;
+mod descriptors;
 mod directory;
 mod explain;
 mod feed;

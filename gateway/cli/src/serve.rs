@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::counting::Counting;
+use crate::descriptors;
 use crate::exit::{self, Failed};
 use crate::feed::{self, Feed};
 use crate::load::Surroundings;
@@ -107,7 +108,8 @@ impl Server {
         });
         let publisher = publisher?;
         let settings = publisher.settings().clone();
-        let gateway = gateway(&publisher, &settings, &registry)?;
+        let descriptors = descriptors::raise();
+        let gateway = gateway(&publisher, &settings, &registry, descriptors)?;
         build_facts(&registry).map_err(|error| failed(&error))?;
         let bound = bind_all(&settings)?;
         let (admin, telemetry) = control.block_on(control_listeners(&settings))?;
@@ -257,6 +259,7 @@ fn gateway(
     publisher: &Publisher,
     settings: &Settings,
     registry: &Registry,
+    descriptors: u64,
 ) -> Result<Arc<Gateway>, Failed> {
     let access_log = match &settings.telemetry.access_log {
         AccessLogTarget::Stdout => AccessLog::stdout(),
@@ -267,12 +270,26 @@ fn gateway(
     let metrics = ProxyMetrics::register(registry).map_err(|error| failed(&error))?;
     register_new_columns(registry, publisher.published()).map_err(|error| failed(&error))?;
     register_upstreams(registry, publisher.published()).map_err(|error| failed(&error))?;
+    let connections_default = descriptors::client_connections(descriptors, settings);
+    let bound = publisher.published().current().snapshot.rules.bounds.connections;
+    tracing::info!(
+        descriptors,
+        connections = bound.unwrap_or(connections_default),
+        "client connections are bounded"
+    );
+    if bound.is_some_and(|bound| bound > connections_default) {
+        tracing::warn!(
+            recommended = connections_default,
+            "bounds.connections is more than the descriptors are good for"
+        );
+    }
     Ok(Arc::new(Gateway::new(GatewayParts {
         published: publisher.published(),
         meters: publisher.meters(),
         metrics: Arc::new(metrics),
         access_log,
         clock: publisher.clock(),
+        connections_default,
     })))
 }
 

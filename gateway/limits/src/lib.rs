@@ -13,6 +13,7 @@
 //! | `book` | which key holds which line and word; cold path, behind a mutex |
 //! | `allowance` | what a decision tells the caller |
 //! | `usage` | how often each key was used |
+//! | `throttle` | failed authentications by address; behind the locks of its shards, failures only |
 //!
 //! Not here: whose key it is (`gateway-policy`), YAML (`gateway-settings`), headers and statuses,
 //! other nodes, reading a clock.
@@ -24,6 +25,7 @@ mod allowance;
 mod book;
 mod meters;
 mod quota;
+mod throttle;
 mod time;
 mod usage;
 mod window;
@@ -35,5 +37,6 @@ pub use quota::{
     BURST_MAX, LIMITS_PER_KEY_MAX, NAME_BYTES_MAX, Quota, QuotaError, QuotaKind, Quotas,
     REFILL_MS_MAX, REQUESTS_MAX, WINDOW_MS_MAX, WINDOW_MS_MIN,
 };
+pub use throttle::{ADDRESSES_MAX, Throttle, network};
 pub use time::UnixMs;
 pub use usage::{Use, Used};

@@ -137,6 +137,19 @@ impl Denial {
         Denial { route: Some(Arc::clone(route)), ..self }
     }
 
+    /// Whether a credential came and is nobody's: what is answered 401, and what guessing looks like.
+    pub fn is_wrong_key(&self) -> bool {
+        use AuthenticateError::{AddressNotAllowed, OwnerDeactivated};
+        match &self.refusal {
+            Refusal::Credential(error) => !matches!(error, CredentialError::Missing),
+            // These keys are right, and it is told why they may not pass.
+            Refusal::Authenticate(error) => {
+                !matches!(error, OwnerDeactivated { .. } | AddressNotAllowed { .. })
+            }
+            _ => false,
+        }
+    }
+
     /// Why the credential did not stand, as a metric label; `None` when it was not judged or stood.
     pub fn auth_reason(&self) -> Option<&'static str> {
         match &self.refusal {

@@ -43,6 +43,7 @@ macro_rules! codes {
 codes! {
     MissingApiKey          401 "missing_api_key"          "An API key is required";
     InvalidApiKey          401 "invalid_api_key"          "The API key is invalid or expired";
+    TooManyFailures        429 "too_many_failures"        "Too many wrong API keys came from this address";
     OwnerDeactivated       403 "owner_deactivated"        "The user of this API key is deactivated";
     IpNotAllowed           403 "ip_not_allowed"           "This API key may not be used from this address";
     RateLimited            429 "rate_limited"             "Too many requests";

@@ -21,14 +21,21 @@ pub struct Plan {
     pub quotas: Arc<Quotas>,
 }
 
-/// The bounds of one exchange (`bounds:` of the configuration).
+/// The bounds of one exchange, and of how many there may be (`bounds:` of the configuration).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
+    /// Client connections at once; `None`: as many as the process has descriptors for.
+    pub connections: Option<usize>,
+    pub connections_per_address: usize,
+    pub requests_in_flight: usize,
+    /// Of one address a minute.
+    pub failed_authentications: u32,
     pub target_bytes: usize,
     pub header_bytes: usize,
     pub headers: usize,
     pub header_time_ms: u64,
     pub body_time_ms: u64,
+    pub write_time_ms: u64,
     pub request_body_bytes: u64,
     pub decoded_body_bytes: u64,
     pub depth: u16,
@@ -39,11 +46,16 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         Bounds {
+            connections: None,
+            connections_per_address: 1_000,
+            requests_in_flight: 4_096,
+            failed_authentications: 60,
             target_bytes: 8 << 10,
             header_bytes: 32 << 10,
             headers: 100,
             header_time_ms: 10_000,
             body_time_ms: 30_000,
+            write_time_ms: 30_000,
             request_body_bytes: 1 << 20,
             decoded_body_bytes: 256 << 20,
             depth: 64,

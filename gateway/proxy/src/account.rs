@@ -31,7 +31,9 @@ pub(crate) fn account(
     metrics
         .access_log_dropped
         .set(i64::try_from(gateway.parts.access_log.dropped()).unwrap_or(i64::MAX));
-    log(gateway, exchange, arrival, session, duration, upstream);
+    if exchange.logged {
+        log(gateway, exchange, arrival, session, duration, upstream);
+    }
 }
 
 fn count_request(

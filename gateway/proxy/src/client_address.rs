@@ -73,7 +73,8 @@ pub(crate) fn forwarded_for<'a>(
     value
 }
 
-fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+/// Whether an address, v4 as v4, is a trusted proxy's.
+pub(crate) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|net| net.contains(&address))
 }
 

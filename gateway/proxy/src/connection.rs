@@ -8,40 +8,35 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::BytesMut;
 use gateway_policy::{Bounds, Problem, ProblemCode};
-use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
+use ipnet::IpNet;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v1::server::HttpSession;
-use pingora::protocols::http::v2::server::H2Options;
 use pingora::protocols::{ALPN, Stream};
 use pingora::server::ShutdownWatch;
 use pingora::time::timeout;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
+use crate::capacity::Shed;
 use crate::gateway::{Ending, Gateway};
+use crate::h2_connection::Http2;
 use crate::head::{ListenerFacts, WireFacts};
 use crate::raw_head::{HeadBounds, HeadFault, Scan, scan};
 use crate::respond::raw_problem;
-use crate::tls::Tls;
+use crate::tls::{Tls, Unshaken};
 use crate::trace::request_id;
 use crate::watched::Watched;
 
 /// How long a connection may idle between two requests.
-const IDLE: Duration = Duration::from_secs(75);
-/// How long one write to a client may hang: on a full socket over HTTP/1, on a closed window over
-/// HTTP/2. While an answer streams, its place at the upstream hangs with it.
-const WRITE: Duration = Duration::from_secs(30);
+pub(crate) const IDLE: Duration = Duration::from_secs(75);
 /// How long the rest of a refused request is listened to, so that its answer is not lost in a reset.
 const LINGER: Duration = Duration::from_millis(250);
 const LINGER_BYTES_MAX: usize = 256 << 10;
 /// How a client begins that speaks HTTP/2 (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const READ_BYTES: usize = 4 << 10;
-/// Requests at once on one HTTP/2 connection.
-const H2_STREAMS_MAX: u32 = 100;
 
 /// What serves the connections of one listener.
 pub(crate) struct Connections {
@@ -57,20 +52,32 @@ impl Connections {
         listener: ListenerFacts,
         tls: Option<Tls>,
     ) -> Connections {
-        let mut options = HttpServerOptions::default();
-        options.h2_idle_timeout = Some(IDLE);
-        // Only connections that have shown the preface come there, under TLS or not.
-        options.h2c = true;
-        let http2 = Http2 { gateway: Arc::clone(&gateway), listener: listener.clone(), options };
+        let http2 = Http2::new(Arc::clone(&gateway), listener.clone());
         Connections { gateway, listener, tls, http2: Arc::new(http2) }
     }
 
+    pub(crate) fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    pub(crate) fn trusted_proxies(&self) -> &[IpNet] {
+        &self.listener.trusted_proxies
+    }
+
     fn bounds(&self) -> Bounds {
-        self.gateway.serving().snapshot.rules.bounds
+        self.gateway.bounds()
     }
 
     fn header_time(&self) -> Duration {
         Duration::from_millis(self.bounds().header_time_ms)
+    }
+
+    fn write_time(&self) -> Duration {
+        write_time(&self.bounds())
     }
 
     /// What a client begins with where it may speak either version; `None` when it has gone.
@@ -103,6 +110,14 @@ impl Connections {
         }
     }
 
+    async fn shaken(&self, tls: &Tls, stream: Stream) -> Option<Stream> {
+        let shaken = tls.handshake(stream, self.header_time()).await;
+        if matches!(shaken, Err(Unshaken::Late)) {
+            self.gateway.parts.metrics.shed(Shed::HeaderTime);
+        }
+        shaken.ok()
+    }
+
     /// One request on `stream`; the stream and what was read beyond it when it can go on.
     async fn request(&self, next: Next, shutdown: &ShutdownWatch) -> Option<Next> {
         let Next { mut stream, mut buffer, deadline } = next;
@@ -124,7 +139,7 @@ impl Connections {
         session.set_pipelining_enabled(true);
         session.set_pipelined_prefix(buffer);
         session.set_abort_on_close(false);
-        session.set_write_timeout(Some(WRITE));
+        session.set_write_timeout(Some(self.write_time()));
         session.set_keepalive(if *shutdown.borrow() { None } else { Some(IDLE.as_secs()) });
         if !matches!(session.read_request().await, Ok(true)) {
             // Our own look found nothing wrong; where Pingora differs, the stricter one wins.
@@ -136,7 +151,9 @@ impl Connections {
             return None;
         }
         match (self.gateway.serve(&mut session, &self.listener, head.wire).await, session) {
-            (Ending::Whole, ServerSession::H1(session)) => finished(session).await,
+            (Ending::Whole, ServerSession::H1(session)) => {
+                timeout(self.write_time(), finished(session)).await.ok().flatten()
+            }
             _ => None,
         }
     }
@@ -184,7 +201,7 @@ impl Connections {
         let id = request_id(std::iter::empty());
         let bytes = raw_problem(&Problem::new(code), style, &id, self.gateway.parts.clock.wall());
         self.gateway.account_unread(code, &id, peer_of(stream));
-        let answered = timeout(WRITE, async {
+        let answered = timeout(self.write_time(), async {
             stream.write_all(&bytes).await?;
             stream.flush().await
         });
@@ -193,6 +210,10 @@ impl Connections {
         }
         let _ = timeout(LINGER, stream.shutdown()).await;
     }
+}
+
+pub(crate) fn write_time(bounds: &Bounds) -> Duration {
+    Duration::from_millis(bounds.write_time_ms)
 }
 
 /// How a client begins.
@@ -263,7 +284,8 @@ async fn first_bytes(stream: &mut Stream, buffer: &mut BytesMut, shutdown: &Shut
     }
 }
 
-async fn stopped(shutdown: &mut ShutdownWatch) {
+/// Waits until the process stops.
+pub(crate) async fn stopped(shutdown: &mut ShutdownWatch) {
     while !*shutdown.borrow_and_update() {
         if shutdown.changed().await.is_err() {
             return;
@@ -293,15 +315,21 @@ fn code_of(fault: HeadFault) -> ProblemCode {
     }
 }
 
-#[async_trait]
-impl ServerApp for Connections {
-    async fn process_new(
-        self: &Arc<Self>,
-        stream: Stream,
-        shutdown: &ShutdownWatch,
-    ) -> Option<Stream> {
+impl Connections {
+    /// Serves one connection to its end.
+    pub(crate) async fn serve(&self, stream: Stream, shutdown: &ShutdownWatch) {
+        if let Some(next) = self.begin(stream, shutdown).await {
+            let mut next = Some(next);
+            while let Some(connection) = next {
+                next = self.request(connection, shutdown).await;
+            }
+        }
+    }
+
+    /// The handshake, and what the client speaks; `None` where no HTTP/1 follows.
+    async fn begin(&self, stream: Stream, shutdown: &ShutdownWatch) -> Option<Next> {
         let mut stream = match &self.tls {
-            Some(tls) => tls.handshake(stream, self.header_time()).await?,
+            Some(tls) => self.shaken(tls, stream).await?,
             None => stream,
         };
         let (mut buffer, mut deadline) = (BytesMut::new(), None);
@@ -309,8 +337,8 @@ impl ServerApp for Connections {
         if agreed || (self.listener.h2c && !self.listener.tls) {
             match self.opening(&mut stream, &mut buffer, shutdown).await? {
                 Opening::Http2 => {
-                    let stream = Box::new(Watched::http2(stream, buffer));
-                    return self.http2.process_new(stream, shutdown).await;
+                    self.http2.serve(stream, buffer, shutdown).await;
+                    return None;
                 }
                 // Nothing that HTTP/1 says would be understood.
                 _ if agreed => return None,
@@ -321,48 +349,6 @@ impl ServerApp for Connections {
                 Opening::Http1 { deadline: begun } => deadline = Some(begun),
             }
         }
-        let mut next = Some(Next { stream, buffer, deadline });
-        while let Some(connection) = next {
-            next = self.request(connection, shutdown).await;
-        }
-        None
-    }
-}
-
-/// HTTP/2 connections, accepted by Pingora's loop.
-struct Http2 {
-    gateway: Arc<Gateway>,
-    listener: ListenerFacts,
-    options: HttpServerOptions,
-}
-
-#[async_trait]
-impl HttpServerApp for Http2 {
-    async fn process_new_http(
-        self: &Arc<Self>,
-        mut session: ServerSession,
-        _shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        session.set_write_timeout(Some(WRITE));
-        if matches!(session.read_request().await, Ok(true))
-            && self.gateway.serve(&mut session, &self.listener, WireFacts::default()).await
-                == Ending::Whole
-        {
-            let _ = session.finish().await;
-        }
-        None
-    }
-
-    fn h2_options(&self) -> Option<H2Options> {
-        let bounds = self.gateway.serving().snapshot.rules.bounds;
-        let mut options = H2Options::new();
-        options.max_concurrent_streams(H2_STREAMS_MAX).max_header_list_size(
-            u32::try_from(bounds.header_bytes + bounds.target_bytes).unwrap_or(u32::MAX),
-        );
-        Some(options)
-    }
-
-    fn server_options(&self) -> Option<&HttpServerOptions> {
-        Some(&self.options)
+        Some(Next { stream, buffer, deadline })
     }
 }

@@ -60,6 +60,8 @@ pub(crate) struct Exchange {
     /// `None` until an answer was filtered.
     pub(crate) totals: Option<Totals>,
     pub(crate) cut: bool,
+    /// Whether it has a line in the access log.
+    pub(crate) logged: bool,
 }
 
 /// `colonnade_auth_total{result,reason}`.

@@ -3,30 +3,39 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
+use gateway_limits::Throttle;
 use gateway_policy::{
-    Admission, Admitted, Denial, Meters, Paid, Principal, Problem, ProblemCode, Published, Refusal,
-    Snapshot, Use, admit,
+    Admission, Admitted, Bounds, Denial, Meters, Paid, Principal, Problem, ProblemCode, Published,
+    Refusal, Snapshot, Use, admit,
 };
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Version};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
+use pingora::time::timeout;
 
 use crate::access_log::AccessLog;
 use crate::account;
+use crate::capacity::{Capacity, Shed};
 use crate::clock::Clock;
 use crate::docs::{CONTENT_SECURITY_POLICY, Docs, Page};
 use crate::exchange::{AuthResult, Exchange, Failure, Fault};
 use crate::h2_head;
 use crate::head::{Arrival, ListenerFacts, TRACEPARENT, WireFacts, X_REQUEST_ID};
-use crate::metrics::{InFlight, ProxyMetrics};
+use crate::metrics::{Counted, ProxyMetrics};
 use crate::relay;
 use crate::respond::{self, ClientGone, NEVER_STORED};
 use crate::trace::{TraceContext, request_id};
 use crate::upstreams::Upstreams;
 use crate::whoami;
+
+/// How long the last bytes of an answer that is cut may take.
+const FAREWELL: Duration = Duration::from_millis(250);
+/// When a client that was turned away may try again.
+const RETRY_AFTER_S: u64 = 1;
 
 /// One published state: decisions, and the upstreams that their ids mean.
 #[derive(Debug)]
@@ -53,11 +62,16 @@ pub struct GatewayParts {
     pub metrics: Arc<ProxyMetrics>,
     pub access_log: AccessLog,
     pub clock: Arc<Clock>,
+    /// Client connections at once where the configuration does not say.
+    pub connections_default: usize,
 }
 
 /// The data plane of one process.
 pub struct Gateway {
     pub(crate) parts: GatewayParts,
+    pub(crate) capacity: Arc<Capacity>,
+    /// Wrong keys.
+    throttle: Throttle,
     draining: AtomicBool,
 }
 
@@ -69,7 +83,12 @@ impl std::fmt::Debug for Gateway {
 
 impl Gateway {
     pub fn new(parts: GatewayParts) -> Gateway {
-        Gateway { parts, draining: AtomicBool::new(false) }
+        Gateway {
+            parts,
+            capacity: Arc::default(),
+            throttle: Throttle::default(),
+            draining: AtomicBool::new(false),
+        }
     }
 
     /// From now on every answer closes its connection.
@@ -100,6 +119,10 @@ impl Gateway {
         self.parts.published.current()
     }
 
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.serving().snapshot.rules.bounds
+    }
+
     /// Serves one request whose head has been read.
     pub(crate) async fn serve(
         &self,
@@ -107,7 +130,7 @@ impl Gateway {
         listener: &ListenerFacts,
         wire: WireFacts,
     ) -> Ending {
-        let _in_flight = InFlight::enter(&self.parts.metrics);
+        let _in_flight = Counted::on(&self.parts.metrics.inflight);
         let head = session.req_header().clone();
         let target = target_of(&head);
         let arrival =
@@ -116,7 +139,11 @@ impl Gateway {
         if self.is_draining() {
             session.set_keepalive(None);
         }
-        let result = self.answer(session, &mut exchange, &arrival).await;
+        let seat = self.capacity.seat(exchange.serving.snapshot.rules.bounds.requests_in_flight);
+        let result = match seat {
+            Some(_) => self.answer(session, &mut exchange, &arrival).await,
+            None => Err(self.shed()),
+        };
         let ending = match result {
             Ok(()) => Ending::Whole,
             Err(failure) => conclude(session, &mut exchange, failure).await,
@@ -152,7 +179,15 @@ impl Gateway {
             filter_failure: None,
             totals: None,
             cut: false,
+            logged: true,
         }
+    }
+
+    /// There are as many requests under way as there may be. Nothing is asked of this one, not even its key.
+    fn shed(&self) -> Failure {
+        self.parts.metrics.shed(Shed::RequestsInFlight);
+        let problem = Problem::new(ProblemCode::Overloaded).retry_after_s(RETRY_AFTER_S);
+        Failure::told(problem, Fault::Gateway)
     }
 
     async fn answer(
@@ -187,11 +222,29 @@ impl Gateway {
             }
             Err(denial) => {
                 let is_limit = matches!(denial.refusal, Refusal::Limit(_));
+                let wrong_key = denial.is_wrong_key();
                 let failure = refused(exchange, denial);
+                if wrong_key && let Some(failure) = self.throttled(exchange) {
+                    return Err(failure);
+                }
                 self.count(exchange, if is_limit { Use::Limited } else { Use::Refused });
                 Err(failure)
             }
         }
+    }
+
+    /// What to answer instead of 401 where too many wrong keys came from one address. It is not logged, for
+    /// a flood of lines would push others out of the log; the first ones of each minute are in it.
+    fn throttled(&self, exchange: &mut Exchange) -> Option<Failure> {
+        let failures_max = exchange.serving.snapshot.rules.bounds.failed_authentications;
+        let failed = self.throttle.failed(exchange.client, failures_max, exchange.began_at);
+        let seconds = failed.err()?;
+        self.parts.metrics.shed(Shed::FailedAuthentications);
+        exchange.logged = false;
+        let problem = Problem::new(ProblemCode::TooManyFailures)
+            .detail("Too many wrong API keys came from this address. A right one is accepted at any time.")
+            .retry_after_s(seconds.into());
+        Some(Failure::told(problem, Fault::Client))
     }
 
     /// Counts the request for its key, if it is one's. A 401 is nobody's.
@@ -277,7 +330,8 @@ async fn conclude(
     exchange.fault = fault;
     exchange.cut = cut;
     // No last chunk, no END_STREAM: the client's library must see that the answer is cut.
-    session.shutdown().await;
+    // To end it in form is to write, which a client that does not read could hold up for ever.
+    let _ = timeout(FAREWELL, session.shutdown()).await;
     Ending::Cut
 }
 

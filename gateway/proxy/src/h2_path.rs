@@ -9,22 +9,14 @@
 //! To find the paths the header compression must be followed: of each entry of its table how long it
 //! is, and whether its name is `:path`. Texts are not kept.
 //!
-//! Not here: any other judgement of frames or fields, which is `h2`'s. What cannot be followed ends
-//! the connection, for `h2` would not understand it either.
+//! Not here: frames (`h2_guard.rs`), any other judgement of fields, which is `h2`'s. What cannot be followed
+//! ends the connection, for `h2` would not understand it either.
 //!
-//! Cost: one look at each byte of header blocks, of Huffman texts at each bit; other frames are skipped.
+//! Cost: one look at each byte of header blocks, of Huffman texts at each bit.
 //!
-//! Sources: RFC 9113 §4.1, §6.2, §6.10 (frames), RFC 7541 §4 to §6 and appendices A and B (compression).
+//! Sources: RFC 7541 §4 to §6 and appendices A and B (compression).
 
 use std::collections::VecDeque;
-
-const PREFACE_BYTES: usize = 24;
-const HEADERS: u8 = 1;
-const CONTINUATION: u8 = 9;
-const END_HEADERS: u8 = 0x4;
-const PADDED: u8 = 0x8;
-const PRIORITY: u8 = 0x20;
-const PRIORITY_BYTES: usize = 5;
 
 /// The compression's table as long as nobody asks for another, and we do not (RFC 9113 §6.5.2).
 const TABLE_BYTES_MAX: usize = 4096;
@@ -53,157 +45,9 @@ const STATIC_NAMES: [u8; 61] = [
 #[error("a header block that cannot be read")]
 pub(crate) struct Unreadable;
 
-/// Follows what one client sends, from the preface on.
-#[derive(Debug)]
-pub(crate) struct PathGuard {
-    part: Part,
-    /// Bytes left of the part, or of the frame's payload.
-    left: usize,
-    head: [u8; 9],
-    padding: usize,
-    fields: Fields,
-}
-
-/// What the next byte belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Preface,
-    FrameHead,
-    PadLength,
-    Priority,
-    Fragment,
-    /// Padding, or a frame without fields.
-    Other,
-}
-
-impl Default for PathGuard {
-    fn default() -> PathGuard {
-        PathGuard {
-            part: Part::Preface,
-            left: PREFACE_BYTES,
-            head: [0; 9],
-            padding: 0,
-            fields: Fields::default(),
-        }
-    }
-}
-
-impl PathGuard {
-    /// Passes on what a client sent, in any pieces.
-    ///
-    /// # Errors
-    /// [`Unreadable`]; the connection cannot go on.
-    pub(crate) fn pass(&mut self, bytes: &mut [u8]) -> Result<(), Unreadable> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let used = match self.part {
-                Part::Preface | Part::Other => self.skip(rest.len(), 0),
-                Part::Priority => self.skip(rest.len(), self.left_behind_priority()),
-                Part::FrameHead => self.frame_head(rest[0]),
-                Part::PadLength => {
-                    self.padding = usize::from(rest[0]);
-                    self.left -= 1;
-                    1
-                }
-                Part::Fragment => {
-                    let length = rest.len().min(self.left - self.padding);
-                    rest[..length].iter_mut().try_for_each(|byte| self.fields.pass(byte))?;
-                    self.left -= length;
-                    length
-                }
-            };
-            rest = &mut rest[used..];
-            self.part = self.next()?;
-        }
-        Ok(())
-    }
-
-    /// Skips until `end` bytes are left.
-    fn skip(&mut self, length: usize, end: usize) -> usize {
-        let skipped = length.min(self.left.saturating_sub(end));
-        self.left -= skipped;
-        skipped
-    }
-
-    fn frame_head(&mut self, byte: u8) -> usize {
-        self.head[9 - self.left] = byte;
-        self.left -= 1;
-        1
-    }
-
-    fn has(&self, flag: u8) -> bool {
-        self.head[4] & flag != 0
-    }
-
-    fn payload(&self) -> usize {
-        usize::from(self.head[0]) << 16 | usize::from(self.head[1]) << 8 | usize::from(self.head[2])
-    }
-
-    fn pad_length_bytes(&self) -> usize {
-        usize::from(self.has(PADDED))
-    }
-
-    fn left_behind_priority(&self) -> usize {
-        self.payload().saturating_sub(self.pad_length_bytes() + PRIORITY_BYTES)
-    }
-
-    /// The part that follows once this one is over.
-    fn next(&mut self) -> Result<Part, Unreadable> {
-        loop {
-            let next = match self.part {
-                Part::Preface | Part::Other if self.left == 0 => Part::FrameHead,
-                Part::FrameHead if self.left == 0 => self.behind_head()?,
-                Part::PadLength if self.left < self.payload() => {
-                    if self.has(PRIORITY) {
-                        Part::Priority
-                    } else {
-                        Part::Fragment
-                    }
-                }
-                Part::Priority if self.left == self.left_behind_priority() => Part::Fragment,
-                Part::Fragment if self.left < self.padding => return Err(Unreadable),
-                Part::Fragment if self.left == self.padding => {
-                    if self.has(END_HEADERS) {
-                        self.fields.end()?;
-                    }
-                    Part::Other
-                }
-                part => return Ok(part),
-            };
-            if next == Part::FrameHead {
-                self.left = self.head.len();
-            }
-            self.part = next;
-            if next == Part::FrameHead {
-                return Ok(next);
-            }
-        }
-    }
-
-    fn behind_head(&mut self) -> Result<Part, Unreadable> {
-        self.left = self.payload();
-        self.padding = 0;
-        match self.head[3] {
-            HEADERS => {
-                let priority = if self.has(PRIORITY) { PRIORITY_BYTES } else { 0 };
-                if self.left < self.pad_length_bytes() + priority {
-                    return Err(Unreadable);
-                }
-                Ok(match (self.has(PADDED), self.has(PRIORITY)) {
-                    (true, _) => Part::PadLength,
-                    (false, true) => Part::Priority,
-                    (false, false) => Part::Fragment,
-                })
-            }
-            CONTINUATION => Ok(Part::Fragment),
-            _ => Ok(Part::Other),
-        }
-    }
-}
-
 /// Follows the fields of header blocks, and the table that lasts from block to block.
 #[derive(Debug, Default)]
-struct Fields {
+pub(crate) struct Fields {
     state: State,
     /// The field's name as far as it is known.
     name: Name,
@@ -251,7 +95,7 @@ enum Number {
 }
 
 impl Fields {
-    fn pass(&mut self, byte: &mut u8) -> Result<(), Unreadable> {
+    pub(crate) fn pass(&mut self, byte: &mut u8) -> Result<(), Unreadable> {
         match self.state {
             State::Field => self.begin(*byte),
             State::Integer { of, value, shift } => {
@@ -277,7 +121,7 @@ impl Fields {
     }
 
     /// The end of a block, which must be the end of a field.
-    fn end(&self) -> Result<(), Unreadable> {
+    pub(crate) fn end(&self) -> Result<(), Unreadable> {
         if self.state == State::Field { Ok(()) } else { Err(Unreadable) }
     }
 

@@ -7,12 +7,14 @@
 //!
 //! Not here: where rules and keys come from (`settings`, `store`), and the admin side.
 
+mod accept;
 mod access_log;
 mod account;
 mod answer;
 mod balance;
 mod breaker;
 mod budget;
+mod capacity;
 mod carry;
 mod chunked;
 mod client_address;
@@ -24,13 +26,17 @@ mod endpoint;
 mod exchange;
 mod filter;
 mod gateway;
+mod h2_connection;
+mod h2_guard;
 mod h2_head;
 mod h2_path;
+mod h2_watch;
 mod head;
 mod health;
 mod listen;
 mod metrics;
 mod new_columns;
+mod outbox;
 mod outlier;
 mod places;
 mod plain_text;

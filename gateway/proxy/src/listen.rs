@@ -1,23 +1,19 @@
 //! Listeners: bound before anything is served, so that a taken port is a clear error and port 0
 //! is known by its number.
 
-use std::net::{SocketAddr, TcpListener};
-use std::os::fd::IntoRawFd;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use pingora::server::{Fds, ShutdownWatch};
-use pingora::services::Service as _;
-use pingora::services::listening::Service;
+use pingora::server::ShutdownWatch;
+use tokio::net::TcpListener;
 
+use crate::accept::accept;
 use crate::connection::Connections;
 use crate::gateway::Gateway;
 use crate::head::ListenerFacts;
 use crate::tls::Tls;
-
-/// Accept loops per listening socket.
-const LOOPS: usize = 1;
 
 /// Certificate chain and key, PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +36,7 @@ pub struct ListenerSpec {
 #[derive(Debug)]
 pub struct Bound {
     spec: ListenerSpec,
-    socket: TcpListener,
+    socket: std::net::TcpListener,
     address: SocketAddr,
     tls: Option<Tls>,
 }
@@ -67,7 +63,7 @@ pub enum ListenError {
 pub fn bind(spec: ListenerSpec) -> Result<Bound, ListenError> {
     let tls = spec.tls.as_ref().map(Tls::load).transpose()?;
     let failed = |source| ListenError::Bind { address: spec.address.clone(), source };
-    let socket = TcpListener::bind(&spec.address).map_err(failed)?;
+    let socket = std::net::TcpListener::bind(&spec.address).map_err(failed)?;
     let address = socket.local_addr().map_err(failed)?;
     socket.set_nonblocking(true).map_err(failed)?;
     Ok(Bound { spec, socket, address, tls })
@@ -80,13 +76,13 @@ pub async fn serve(gateway: Arc<Gateway>, bound: Bound, shutdown: ShutdownWatch)
         tls: bound.tls.is_some(),
         h2c: bound.spec.h2c,
     };
-    let address = bound.address.to_string();
     let connections = Connections::new(gateway, facts, bound.tls);
-    let mut service = Service::new(format!("proxy {address}"), connections);
-    service.add_tcp(&address);
-    let mut fds = Fds::new();
-    fds.add(address, bound.socket.into_raw_fd());
-    service.start_service(Some(Arc::new(fds.into())), shutdown, LOOPS).await;
+    match TcpListener::from_std(bound.socket) {
+        Ok(listener) => accept(listener, Arc::new(connections), shutdown).await,
+        Err(error) => {
+            tracing::error!(address = %bound.address, %error, "cannot accept connections")
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! What the proxy counts. Closed label sets; nothing of a request's own text in a label.
 
-use std::sync::Arc;
-
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+
+use crate::capacity::Shed;
 
 /// Seconds. From the gateway's own tens of microseconds to a slow upstream's minute.
 const BUCKETS: [f64; 16] = [
@@ -24,6 +24,8 @@ pub struct ProxyMetrics {
     pub(crate) rows_hidden: IntCounterVec,
     pub(crate) filter_failures: IntCounterVec,
     pub(crate) inflight: IntGauge,
+    pub(crate) connections: IntGauge,
+    shed: IntCounterVec,
     pub(crate) access_log_dropped: IntGauge,
 }
 
@@ -33,7 +35,16 @@ impl ProxyMetrics {
     /// # Errors
     /// When a name is taken already.
     pub fn register(registry: &Registry) -> prometheus::Result<ProxyMetrics> {
+        let shed = counters(
+            registry,
+            "colonnade_shed_total",
+            "Turned away or broken off before work was done for it, by the bound that was met.",
+            &["bound"],
+        )?;
+        // There from the start: a rise from nothing is seen as one.
+        Shed::ALL.iter().for_each(|bound| drop(shed.with_label_values(&[bound.label()])));
         Ok(ProxyMetrics {
+            shed,
             requests: counters(
                 registry,
                 "colonnade_requests_total",
@@ -88,12 +99,19 @@ impl ProxyMetrics {
                 &["reason"],
             )?,
             inflight: gauge(registry, "colonnade_inflight_requests", "Requests under way.")?,
+            connections: gauge(registry, "colonnade_connections", "Client connections.")?,
             access_log_dropped: gauge(
                 registry,
                 "colonnade_access_log_dropped_lines",
                 "Access-log lines dropped since the start because the log was too slow.",
             )?,
         })
+    }
+}
+
+impl ProxyMetrics {
+    pub(crate) fn shed(&self, bound: Shed) {
+        self.shed.with_label_values(&[bound.label()]).inc();
     }
 }
 
@@ -133,19 +151,19 @@ fn histograms(
     registered(registry, HistogramVec::new(opts, labels)?)
 }
 
-/// Counts one request in flight; given back on drop, whatever ends it.
+/// One more on a gauge; given back on drop, whatever ends it.
 #[derive(Debug)]
-pub(crate) struct InFlight(Arc<ProxyMetrics>);
+pub(crate) struct Counted(IntGauge);
 
-impl InFlight {
-    pub(crate) fn enter(metrics: &Arc<ProxyMetrics>) -> InFlight {
-        metrics.inflight.inc();
-        InFlight(Arc::clone(metrics))
+impl Counted {
+    pub(crate) fn on(gauge: &IntGauge) -> Counted {
+        gauge.inc();
+        Counted(gauge.clone())
     }
 }
 
-impl Drop for InFlight {
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.inflight.dec();
+        self.0.dec();
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! Nothing of an upstream's error text, reason phrase, 1xx or trailer is passed on or logged.
 
+use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -148,11 +149,29 @@ async fn exchanged(
     permit: Permit,
     body: Option<Bytes>,
 ) -> Result<(), Failure> {
-    let mut answer = reach(way, exchange, upstream, permit, body).await?;
+    let mut answer = {
+        let reached = pin!(reach(way, exchange, upstream, permit, body));
+        tokio::select! {
+            biased;
+            answer = reached => answer?,
+            () = is_reset(session) => return Err(Failure::ClientGone),
+        }
+    };
     let result = carry(way, session, exchange, &mut answer).await;
     // An error told in our words: its own are read away while the client reads ours.
     if matches!(&result, Err(Failure::Told(..))) && answer.is_error() {
         tokio::spawn(answer.give_back_drained());
     }
     result
+}
+
+/// Waits until the client has taken its request back, which only HTTP/2 can say. A request that is reset
+/// is off its connection's count at once, so it may hold no place at the upstream either (CVE-2023-44487).
+async fn is_reset(session: &mut ServerSession) {
+    match session {
+        ServerSession::H2(session) => {
+            let _ = session.idle().await;
+        }
+        _ => pending().await,
+    }
 }

@@ -222,8 +222,11 @@ pub(crate) fn raw_problem(
 ) -> Vec<u8> {
     let body = problem.render(style, request_id);
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
+    let retry_after = problem
+        .retry_after_s
+        .map_or_else(String::new, |seconds| format!("retry-after: {seconds}\r\n"));
     let mut bytes = format!(
-        "HTTP/1.1 {} {}\r\ncontent-type: {}\r\ncontent-length: {}\r\nx-request-id: {request_id}\r\n\
+        "HTTP/1.1 {} {}\r\n{retry_after}content-type: {}\r\ncontent-length: {}\r\nx-request-id: {request_id}\r\n\
          x-content-type-options: nosniff\r\ncache-control: private, no-store\r\ndate: {}\r\nconnection: close\r\n\r\n",
         status.as_str(),
         status.canonical_reason().unwrap_or("Error"),

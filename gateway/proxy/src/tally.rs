@@ -53,11 +53,11 @@ impl Tally {
     }
 }
 
-/// A counter: its name, what it counts, the name of its second label, and that label's values.
+/// A counter: its name, what it counts, its labels, and the values of the second one.
 struct Counted {
     name: &'static str,
     help: &'static str,
-    label: Option<&'static str>,
+    labels: &'static [&'static str],
     events: &'static [(Count, &'static str)],
 }
 
@@ -65,7 +65,7 @@ static COUNTED: [Counted; 6] = [
     Counted {
         name: "colonnade_upstream_failures_total",
         help: "Tries that a server failed, by how.",
-        label: Some("reason"),
+        labels: &["upstream", "reason"],
         events: &[
             (Count::NotAccepted, "not_accepted"),
             (Count::Died, "died"),
@@ -76,19 +76,19 @@ static COUNTED: [Counted; 6] = [
     Counted {
         name: "colonnade_upstream_ejections_total",
         help: "Servers ejected for failing live requests.",
-        label: None,
+        labels: &["upstream"],
         events: &[(Count::Ejected, "")],
     },
     Counted {
         name: "colonnade_upstream_breaker_opened_total",
         help: "Times that all of an upstream failed and it was given up.",
-        label: None,
+        labels: &["upstream"],
         events: &[(Count::Opened, "")],
     },
     Counted {
         name: "colonnade_upstream_retries_total",
         help: "Further tries of a request, and those that the budget did not allow.",
-        label: Some("kind"),
+        labels: &["upstream", "kind"],
         events: &[
             (Count::AnotherServer, "another_server"),
             (Count::Repeated, "repeated"),
@@ -98,7 +98,7 @@ static COUNTED: [Counted; 6] = [
     Counted {
         name: "colonnade_upstream_shed_total",
         help: "Requests answered 503 instead of being sent up.",
-        label: Some("reason"),
+        labels: &["upstream", "reason"],
         events: &[
             (Count::ShedFull, "full"),
             (Count::ShedWaited, "waited"),
@@ -109,22 +109,22 @@ static COUNTED: [Counted; 6] = [
     Counted {
         name: "colonnade_upstream_checks_total",
         help: "Active health checks.",
-        label: Some("result"),
+        labels: &["upstream", "result"],
         events: &[(Count::CheckPassed, "passed"), (Count::CheckFailed, "failed")],
     },
 ];
 
 impl Counted {
     fn counters(&self) -> prometheus::Result<IntCounterVec> {
-        let labels: Vec<&str> = ["upstream"].into_iter().chain(self.label).collect();
-        IntCounterVec::new(Opts::new(self.name, self.help), &labels)
+        IntCounterVec::new(Opts::new(self.name, self.help), self.labels)
     }
 
     fn fill(&self, counters: &IntCounterVec, upstream: &Upstream) {
         for (event, value) in self.events {
-            let labels = [upstream.name(), value];
-            let labels = if self.label.is_some() { &labels[..] } else { &labels[..1] };
-            counters.with_label_values(labels).inc_by(upstream.tally().of(*event));
+            let values = [upstream.name(), value];
+            counters
+                .with_label_values(&values[..self.labels.len()])
+                .inc_by(upstream.tally().of(*event));
         }
     }
 }
@@ -133,6 +133,7 @@ impl Counted {
 struct Shown {
     name: &'static str,
     help: &'static str,
+    labels: &'static [&'static str],
     value: fn(&Upstream) -> usize,
 }
 
@@ -140,23 +141,26 @@ static SHOWN: [Shown; 3] = [
     Shown {
         name: "colonnade_upstream_healthy",
         help: "Servers that requests go to now, each address of a name as one; 0 while the breaker is open.",
+        labels: &["upstream"],
         value: Upstream::in_service,
     },
     Shown {
         name: "colonnade_upstream_breaker_open",
         help: "1 while all of the upstream fails and requests are refused.",
+        labels: &["upstream"],
         value: |upstream| usize::from(upstream.is_open()),
     },
     Shown {
         name: "colonnade_upstream_pending",
         help: "Requests that wait for one of the upstream's places.",
+        labels: &["upstream"],
         value: Upstream::pending,
     },
 ];
 
 impl Shown {
     fn gauges(&self) -> prometheus::Result<IntGaugeVec> {
-        IntGaugeVec::new(Opts::new(self.name, self.help), &["upstream"])
+        IntGaugeVec::new(Opts::new(self.name, self.help), self.labels)
     }
 }
 

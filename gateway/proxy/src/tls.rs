@@ -39,12 +39,31 @@ impl Tls {
         Ok(Tls { acceptor: Acceptor::from_server_config(Arc::new(config)) })
     }
 
-    /// The connection under TLS; `None` when the client will not, cannot, or takes longer than `limit`.
-    pub(crate) async fn handshake(&self, stream: Stream, limit: Duration) -> Option<Stream> {
-        let connection = stream.into_any().downcast::<Connection>().ok()?;
-        let shaken = timeout(limit, self.acceptor.tls_handshake(*connection)).await;
-        Some(Box::new(shaken.ok()?.ok()?))
+    /// The connection under TLS.
+    ///
+    /// # Errors
+    /// The client will not, cannot, or takes longer than `limit` for the whole of it.
+    pub(crate) async fn handshake(
+        &self,
+        stream: Stream,
+        limit: Duration,
+    ) -> Result<Stream, Unshaken> {
+        let connection = stream.into_any().downcast::<Connection>();
+        let connection = connection.map_err(|_| Unshaken::Failed)?;
+        match timeout(limit, self.acceptor.tls_handshake(*connection)).await {
+            Ok(Ok(stream)) => Ok(Box::new(stream)),
+            Ok(Err(_)) => Err(Unshaken::Failed),
+            Err(_) => Err(Unshaken::Late),
+        }
     }
+}
+
+/// Why there is no connection under TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unshaken {
+    /// The client will not, or cannot.
+    Failed,
+    Late,
 }
 
 impl std::fmt::Debug for Tls {

@@ -12,6 +12,7 @@
 //! Cost: a look at the framing of a chunked body; of an upstream's answer also a copy of its head, for
 //! where it ends is known only once Pingora has read it.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -33,7 +34,9 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::chunked::{ChunkFault, ChunkedReader, Progress};
-use crate::h2_path::{PathGuard, Unreadable};
+use crate::h2_guard::GuardFault;
+use crate::h2_watch::Http2Watch;
+use crate::outbox::Outbox;
 use crate::redated::Redated;
 
 /// A connection, what was read of it too early, and the body that comes on it.
@@ -46,6 +49,8 @@ pub(crate) struct Watched {
     watch: Mutex<Watch>,
     /// Behind a lock for the same reason.
     redated: Mutex<Option<Redated>>,
+    /// Towards an HTTP/1 client.
+    outbox: Option<Outbox>,
 }
 
 /// What the next bytes are.
@@ -56,23 +61,23 @@ enum Watch {
     Heads(Vec<u8>),
     Body(ChunkedReader),
     /// All of an HTTP/2 connection.
-    Http2(Box<PathGuard>),
+    Http2(Box<Http2Watch>),
 }
 
 impl Watched {
     /// Reads of an HTTP/2 connection, of which `given_back` is the beginning.
-    pub(crate) fn http2(inner: Stream, given_back: BytesMut) -> Watched {
-        Watched::new(inner, given_back, Watch::Http2(Box::default()))
+    pub(crate) fn http2(inner: Stream, given_back: BytesMut, watch: Http2Watch) -> Watched {
+        Watched::new(inner, given_back, Watch::Http2(Box::new(watch)))
     }
 
     /// Reads of a chunked body, of which `given_back` is the beginning.
     pub(crate) fn chunked(inner: Stream, given_back: BytesMut) -> Watched {
-        Watched::new(inner, given_back, Watch::Body(ChunkedReader::default()))
+        Watched::new(inner, given_back, Watch::Body(ChunkedReader::default())).writing_together()
     }
 
     /// A client's connection on which no body comes, or one with a length.
     pub(crate) fn plain(inner: Stream) -> Watched {
-        Watched::new(inner, BytesMut::new(), Watch::Off)
+        Watched::new(inner, BytesMut::new(), Watch::Off).writing_together()
     }
 
     /// A connection to an upstream, which speaks in heads first.
@@ -83,7 +88,34 @@ impl Watched {
     fn new(inner: Stream, given_back: BytesMut, watch: Watch) -> Watched {
         let home = std::thread::current().id();
         let (watch, redated) = (Mutex::new(watch), Mutex::new(None));
-        Watched { inner, given_back, home, watch, redated }
+        Watched { inner, given_back, home, watch, redated, outbox: None }
+    }
+
+    fn writing_together(self) -> Watched {
+        Watched { outbox: Some(Outbox::default()), ..self }
+    }
+
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let sent = match &mut self.outbox {
+            Some(outbox) => outbox.poll_write(cx, &mut self.inner, parts),
+            None => Pin::new(&mut self.inner).poll_write_vectored(cx, parts),
+        };
+        if let (Poll::Ready(Ok(bytes)), Watch::Http2(watch)) = (&sent, self.watch.get_mut()) {
+            watch.answered(*bytes);
+        }
+        sent
+    }
+
+    /// Sends what waits to be sent together with more.
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.outbox {
+            Some(outbox) => outbox.poll_send(cx, &mut self.inner),
+            None => Poll::Ready(Ok(())),
+        }
     }
 
     /// Whether this thread opened it.
@@ -176,7 +208,7 @@ pub(crate) enum WatchFault {
     #[error(transparent)]
     Chunks(#[from] ChunkFault),
     #[error(transparent)]
-    Fields(#[from] Unreadable),
+    Frames(#[from] GuardFault),
 }
 
 impl Watch {
@@ -184,7 +216,7 @@ impl Watch {
         match self {
             Watch::Off => {}
             Watch::Heads(kept) => kept.extend_from_slice(bytes),
-            Watch::Http2(guard) => guard.pass(bytes)?,
+            Watch::Http2(watch) => watch.see(bytes)?,
             Watch::Body(reader) => {
                 if let Progress::End { .. } = reader.push(bytes, |_| {})? {
                     // What follows is the next message's, and not looked at here.
@@ -205,7 +237,11 @@ impl AsyncRead for Watched {
         let this = self.get_mut();
         let before = buf.filled().len();
         if this.given_back.is_empty() {
-            ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
+            match (Pin::new(&mut this.inner).poll_read(cx, buf), this.watch.get_mut()) {
+                (Poll::Ready(read), _) => read?,
+                (Poll::Pending, Watch::Http2(watch)) => return watch.poll_late(cx).map(Err),
+                (Poll::Pending, _) => return Poll::Pending,
+            }
         } else {
             let length = this.given_back.len().min(buf.remaining());
             buf.put_slice(&this.given_back[..length]);
@@ -229,9 +265,10 @@ impl AsyncWrite for Watched {
         let redated = this.redated.get_mut();
         let Some(changed) = redated.as_mut().and_then(|redated| redated.changed(bytes)) else {
             *redated = None;
-            return Pin::new(&mut this.inner).poll_write(cx, bytes);
+            return this.poll_send(cx, &[io::IoSlice::new(bytes)]);
         };
-        let written = ready!(Pin::new(&mut this.inner).poll_write(cx, &changed))?;
+        let written = ready!(this.poll_send(cx, &[io::IoSlice::new(&changed)]))?;
+        let redated = this.redated.get_mut();
         *redated = redated.take().and_then(|redated| redated.behind(written));
         Poll::Ready(Ok(written))
     }
@@ -241,7 +278,7 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, parts)
+        self.get_mut().poll_send(cx, parts)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -249,17 +286,22 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+        let this = self.get_mut();
+        ready!(this.poll_waiting(cx))?;
+        Pin::new(&mut this.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+        let this = self.get_mut();
+        ready!(this.poll_waiting(cx))?;
+        Pin::new(&mut this.inner).poll_shutdown(cx)
     }
 }
 
 #[async_trait]
 impl Shutdown for Watched {
     async fn shutdown(&mut self) {
+        let _ = poll_fn(|cx| self.poll_waiting(cx)).await;
         Shutdown::shutdown(&mut *self.inner).await;
     }
 }

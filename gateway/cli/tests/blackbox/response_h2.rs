@@ -139,6 +139,11 @@ impl Http2 {
         self.streams[&stream].clone()
     }
 
+    /// Takes a request back.
+    pub(crate) fn reset(&mut self, stream: u32) {
+        self.write(RST_STREAM, 0, stream, &8_u32.to_be_bytes());
+    }
+
     fn write(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         let length = (payload.len() as u32).to_be_bytes();
         let frame = [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat();

@@ -20,14 +20,16 @@ const SHORT: &str = "{ header_time: 400ms }";
 /// Far beyond that bound, far below any other.
 const SOON: Duration = Duration::from_secs(5);
 
-fn serving(upstream: &Upstream, bounds: &str) -> (Gateway, Key) {
+pub(crate) fn serving(upstream: &Upstream, bounds: &str) -> (Gateway, Key) {
     let key = Key::new("k", &["calls:read"]);
+    (Gateway::start(&config(upstream, bounds), &Directory::of([key.clone()])), key)
+}
+
+pub(crate) fn config(upstream: &Upstream, bounds: &str) -> Config {
     let listener = format!(
         "\n  - {{ address: 127.0.0.1:0, tls: {{ certificate: {FOLDER}/certificate.pem, key: {FOLDER}/key.pem }} }}"
     );
-    let config =
-        Config::with_upstream(upstream).section("listeners", &listener).section("bounds", bounds);
-    (Gateway::start(&config, &Directory::of([key.clone()])), key)
+    Config::with_upstream(upstream).section("listeners", &listener).section("bounds", bounds)
 }
 
 fn connected(gateway: &Gateway) -> TcpStream {
@@ -36,7 +38,7 @@ fn connected(gateway: &Gateway) -> TcpStream {
     socket
 }
 
-type Shaken = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type Shaken = StreamOwned<ClientConnection, TcpStream>;
 
 /// A day on which the certificate of these tests is valid.
 #[derive(Debug)]
@@ -48,7 +50,7 @@ impl TimeProvider for Day {
     }
 }
 
-fn shaken(gateway: &Gateway, name: &str, protocols: &[&str]) -> std::io::Result<Shaken> {
+pub(crate) fn shaken(gateway: &Gateway, name: &str, protocols: &[&str]) -> std::io::Result<Shaken> {
     let mut roots = RootCertStore::empty();
     let file = format!("{FOLDER}/certificate.pem");
     roots.add(CertificateDer::from_pem_file(file).unwrap()).unwrap();

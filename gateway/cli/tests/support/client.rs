@@ -3,6 +3,8 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
+use socket2::{Domain, Socket, Type};
+
 use super::answer::{Answer, Ending};
 use super::waiting::DEADLINE;
 
@@ -17,8 +19,30 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn open(address: SocketAddr) -> Connection {
-        let stream = TcpStream::connect_timeout(&address, DEADLINE)
-            .expect("the gateway accepts connections");
+        Connection::over(
+            TcpStream::connect_timeout(&address, DEADLINE)
+                .expect("the gateway accepts connections"),
+        )
+    }
+
+    /// From another address of the loopback network.
+    pub(crate) fn open_from(from: &str, address: SocketAddr) -> Connection {
+        let from: SocketAddr = format!("{from}:0").parse().unwrap();
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&from.into()).unwrap();
+        socket.connect_timeout(&address.into(), DEADLINE).expect("the gateway accepts connections");
+        Connection::over(socket.into())
+    }
+
+    /// With little room for what is not read.
+    pub(crate) fn open_narrow(address: SocketAddr) -> Connection {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4 << 10).unwrap();
+        socket.connect_timeout(&address.into(), DEADLINE).expect("the gateway accepts connections");
+        Connection::over(socket.into())
+    }
+
+    fn over(stream: TcpStream) -> Connection {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
         stream.set_nodelay(true).unwrap();

@@ -69,7 +69,8 @@ const SECTIONS: [(&str, &str); 13] = [
   - { match: "GET|PUT|PATCH|DELETE /api/contacts/{id}", upstream: leads, scope: contacts, resource: contacts, rows: data, team: none }"#,
     ),
     ("errors", "{ style: problem }"),
-    ("bounds", "{ header_time: 10s }"),
+    // Tests ask again and again until a key is in force.
+    ("bounds", "{ header_time: 10s, failed_authentications: 1000000 }"),
     ("drain", "{ delay: 0s, grace: 20s }"),
 ];
 

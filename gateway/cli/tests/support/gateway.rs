@@ -24,6 +24,8 @@ pub(crate) struct Launch {
     folder: TempDir,
     config: PathBuf,
     variables: Vec<(String, String)>,
+    /// How many descriptors the process may have.
+    descriptors: Option<u32>,
 }
 
 impl Launch {
@@ -34,7 +36,7 @@ impl Launch {
         std::fs::write(folder.path().join("directory.yaml"), directory).unwrap();
         let config = folder.path().join("gateway.yaml");
         let variables = vec![("COLONNADE_ADMIN_TOKEN".to_owned(), ADMIN_TOKEN.to_owned())];
-        Launch { folder, config, variables }
+        Launch { folder, config, variables, descriptors: None }
     }
 
     /// A configuration from elsewhere; `directory.yaml` is in the new folder all the same.
@@ -45,6 +47,12 @@ impl Launch {
     #[must_use]
     pub(crate) fn variable(mut self, name: &str, value: impl ToString) -> Launch {
         self.variables.push((name.into(), value.to_string()));
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn descriptors(mut self, most: u32) -> Launch {
+        self.descriptors = Some(most);
         self
     }
 
@@ -64,8 +72,16 @@ impl Launch {
         self.folder.path().join("directory.yaml")
     }
 
+    fn program(&self) -> Command {
+        const PROGRAM: &str = env!("CARGO_BIN_EXE_colonnade");
+        let Some(most) = self.descriptors else { return Command::new(PROGRAM) };
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\""), PROGRAM]);
+        shell
+    }
+
     fn spawn(&self) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_colonnade"))
+        self.program()
             .args(["run", "--config"])
             .arg(&self.config)
             .env_clear()

@@ -152,7 +152,7 @@ async fn a_server_that_speaks_tls_is_checked_over_it() {
         let served = async {
             let (connection, _) = listener.accept().await.unwrap();
             let far = tls.handshake(Box::new(Connection::from(connection)), CHECK_TIME_MAX).await;
-            if let Some(far) = far
+            if let Ok(far) = far
                 && passed
             {
                 answer_with(far, "HTTP/1.1 200 OK\r\n\r\n").await;

@@ -179,11 +179,16 @@ fn bounds(settings: &BoundsSettings) -> Bounds {
     // Sizes are bounded by the schema far below what any of these types hold.
     let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
     Bounds {
+        connections: settings.connections.map(|connections| connections as usize),
+        connections_per_address: settings.connections_per_address as usize,
+        requests_in_flight: settings.requests_in_flight as usize,
+        failed_authentications: settings.failed_authentications,
         target_bytes: bytes(settings.target.0),
         header_bytes: bytes(settings.header.0),
         headers: settings.headers as usize,
         header_time_ms: settings.header_time.0,
         body_time_ms: settings.body_time.0,
+        write_time_ms: settings.write_time.0,
         request_body_bytes: settings.request_body.0,
         decoded_body_bytes: settings.decoded_body.0,
         depth: u16::try_from(settings.depth).unwrap_or(u16::MAX),

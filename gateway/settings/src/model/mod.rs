@@ -84,7 +84,7 @@ pub(crate) struct GatewaySettings {
     pub(crate) query_columns: Vec<String>,
     /// The form of the gateway's own errors.
     pub(crate) errors: ErrorsSettings,
-    /// The bounds of one exchange.
+    /// The bounds of one exchange, and of how many there may be.
     pub(crate) bounds: BoundsSettings,
     /// What happens on SIGTERM.
     pub(crate) drain: DrainSettings,

@@ -144,10 +144,31 @@ pub(crate) enum ErrorStyleSettings {
     Detail,
 }
 
-/// The bounds of one exchange. What is beyond them is refused, never cut.
+/// The bounds of one exchange, and of how many there may be at once. What is beyond them is refused,
+/// never cut.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct BoundsSettings {
+    /// Client connections at once, on all listeners together; a further one gets 503 and is closed, under
+    /// TLS without a word. Without it, what the process has descriptors for beside its upstreams and
+    /// itself, and at most 50,000: the log says how many at the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(crate) connections: Option<u32>,
+    /// Client connections of one address at once, of a /64 in IPv6; a further one gets 503 and is closed.
+    /// The addresses in `trusted_proxies` are not held to it: many clients come from there. Raise it where
+    /// proxies stand before the gateway that are not listed there.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(crate) connections_per_address: u32,
+    /// Requests under way at once, from the end of their heads to the end of their answers; beyond it 503
+    /// with `Retry-After`. Lower it where memory is short: each may hold a body of `request_body`.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(crate) requests_in_flight: u32,
+    /// Wrong keys of one address a minute, of a /64 in IPv6, that are answered 401 and logged; further ones
+    /// get 429 and are only counted. A right key from there is served at any time. The address is the
+    /// client's, also behind `trusted_proxies`.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(crate) failed_authentications: u32,
     /// Path and query; beyond it 414.
     #[schemars(extend("x-minimum" = "1B", "x-maximum" = "64KiB"))]
     pub(crate) target: Size,
@@ -157,12 +178,18 @@ pub(crate) struct BoundsSettings {
     /// Number of request headers; beyond it 431.
     #[schemars(range(min = 1, max = 256))]
     pub(crate) headers: u32,
-    /// How long a client may take for its headers; beyond it 408. A TLS handshake may take as long.
+    /// How long a client may take for its headers, however they drip in; beyond it 408, and over HTTP/2 the
+    /// connection is closed. A TLS handshake may take as long.
     #[schemars(extend("x-minimum" = "1ms", "x-maximum" = "1h"))]
     pub(crate) header_time: Duration,
     /// How long a client may take for its whole body; beyond it 408.
     #[schemars(extend("x-minimum" = "1ms", "x-maximum" = "1h"))]
     pub(crate) body_time: Duration,
+    /// How long one piece of an answer, at most about 64 KiB, may take on its way to a client that does not
+    /// read it; beyond it the answer is cut, and its place at the upstream is free. An answer as a whole has
+    /// the `timeouts.total` of its upstream.
+    #[schemars(extend("x-minimum" = "1ms", "x-maximum" = "1h"))]
+    pub(crate) write_time: Duration,
     /// A request's body; beyond it 413.
     #[schemars(extend("x-minimum" = "1B", "x-maximum" = "64GiB"))]
     pub(crate) request_body: Size,
@@ -183,11 +210,16 @@ pub(crate) struct BoundsSettings {
 impl Default for BoundsSettings {
     fn default() -> Self {
         BoundsSettings {
+            connections: None,
+            connections_per_address: 1_000,
+            requests_in_flight: 4_096,
+            failed_authentications: 60,
             target: Size(8 << 10),
             header: Size(32 << 10),
             headers: 100,
             header_time: Duration(10_000),
             body_time: Duration(30_000),
+            write_time: Duration(30_000),
             request_body: Size(1 << 20),
             decoded_body: Size(256 << 20),
             depth: 64,
