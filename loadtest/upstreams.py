@@ -11,6 +11,7 @@ import hashlib
 import http.client
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -197,6 +198,7 @@ def outages(options, folder, leave, come_back, members):
     service = Service(options, folder)
     gateway = Gateway(options, folder, service.address, **members)
     faults, first, opened, probes, back = [], [], [], [], []
+    chance = random.Random(1)
     with running(service, gateway):
         gateway.start()
         asking = Asking(gateway)
@@ -209,6 +211,8 @@ def outages(options, folder, leave, come_back, members):
             if any(status not in (502, 504) for status, *_ in failed):
                 faults.append(f"outage {number} is noticed as {[status for status, *_ in failed]}")
             probes.append(refused_while_open(gateway, asking, opened, faults))
+            # Not in step with the probes.
+            time.sleep(chance.uniform(0, PROBE_EVERY))
             come_back(service)
             began = time.perf_counter()
             while asking.ask()[0] != 200 and time.perf_counter() < began + 30:
@@ -220,7 +224,7 @@ def outages(options, folder, leave, come_back, members):
         faults.append(f"while open the 99th percentile is {share(opened, 0.99):.4f} s")
     if max(back) > BACK_MAX:
         faults.append(f"found again after {max(back):.3f} s")
-    if any(not 0.5 <= rate <= 1.5 for rate in probes):
+    if any(not 0.5 <= rate * PROBE_EVERY <= 1.5 for rate in probes):
         faults.append(f"probes a second: {probes}")
     return {"outages": options.rounds, "first_ms": {"max": ms(max(first))},
             "open_ms": {"refused": len(opened), "p50": ms(share(opened, 0.5)),
