@@ -32,6 +32,7 @@ pub use auth::{AdminToken, Permission, Tokens};
 pub use listener::serve;
 pub use node::{
     AdminParts, ColumnNotes, DirectoryStatus, KeyRules, KeyText, NewKey, NoRandomness, Preview,
-    PreviewAsk, PreviewOf, Records, ReloadOutcome, ResourceNotes, Status, ThisNode,
+    PreviewAsk, PreviewOf, Records, ReloadOutcome, ResourceNotes, ServerStatus, Status, ThisNode,
+    UpstreamStatus,
 };
 pub use telemetry::{Probe, TelemetryParts, router as telemetry_router};

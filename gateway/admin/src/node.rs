@@ -96,6 +96,27 @@ pub struct Status {
     pub draining: bool,
     pub last_reload: ReloadOutcome,
     pub directory: DirectoryStatus,
+    pub upstreams: Vec<UpstreamStatus>,
+}
+
+/// How this node finds an upstream.
+#[derive(Debug, Clone)]
+pub struct UpstreamStatus {
+    pub name: String,
+    /// It was silent, and requests are refused but for a probe now and then.
+    pub breaker_open: bool,
+    pub servers: Vec<ServerStatus>,
+}
+
+/// How this node finds one address of a server.
+#[derive(Debug, Clone)]
+pub struct ServerStatus {
+    /// As configured.
+    pub server: String,
+    /// `None` where its name does not resolve.
+    pub address: Option<String>,
+    /// `in_service`, `ejected`, `unhealthy` or `unresolved`.
+    pub state: &'static str,
 }
 
 /// What this node knows of where its records come from.

@@ -14,7 +14,7 @@ use crate::guard::Caller;
 use crate::input::{Params, Unread};
 use crate::keys::NoBody;
 use crate::limits::Limits;
-use crate::node::{ColumnNotes, Records, ReloadOutcome};
+use crate::node::{ColumnNotes, Records, ReloadOutcome, ServerStatus, UpstreamStatus};
 use crate::problem::Problem;
 use crate::scalar::Instant;
 use crate::write::NodeView;
@@ -35,6 +35,39 @@ pub(crate) struct StatusView {
     /// Nodes that were heard of in the last 15 seconds; null where no store knows of them.
     nodes: Option<Vec<NodeView>>,
     last_reload: ReloadView,
+    /// What this node finds of each upstream; the others may find otherwise.
+    upstreams: Vec<UpstreamView>,
+}
+
+/// How this node finds an upstream.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UpstreamStatus)]
+pub(crate) struct UpstreamView {
+    name: String,
+    /// It was silent to requests, and they are refused until a probe is answered.
+    breaker_open: bool,
+    servers: Vec<ServerView>,
+}
+
+/// How this node finds one address of a server.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ServerStatus)]
+pub(crate) struct ServerView {
+    /// As configured.
+    server: String,
+    /// Null where its name does not resolve.
+    address: Option<String>,
+    /// `in_service`, `ejected`, `unhealthy` or `unresolved`.
+    state: &'static str,
+}
+
+impl From<UpstreamStatus> for UpstreamView {
+    fn from(status: UpstreamStatus) -> UpstreamView {
+        let UpstreamStatus { name, breaker_open, servers } = status;
+        let server =
+            |ServerStatus { server, address, state }| ServerView { server, address, state };
+        UpstreamView { name, breaker_open, servers: servers.into_iter().map(server).collect() }
+    }
 }
 
 /// Where accounts and keys come from.
@@ -106,6 +139,7 @@ pub(crate) async fn show(State(api): State<Arc<Api>>, params: Params) -> Result<
             .flatten()
             .map(|nodes| nodes.iter().map(|node| NodeView::of(node, served)).collect()),
         last_reload: status.last_reload.into(),
+        upstreams: status.upstreams.into_iter().map(UpstreamView::from).collect(),
     };
     Ok(axum::Json(view).into_response())
 }

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use gateway_admin::{
     AdminToken, ColumnNotes, DirectoryStatus, KeyRules, KeyText, NewKey, NoRandomness, Permission,
-    Preview, PreviewAsk, ReloadOutcome, ResourceNotes, Status, ThisNode, Tokens,
+    Preview, PreviewAsk, ReloadOutcome, ResourceNotes, ServerStatus, Status, ThisNode, Tokens,
+    UpstreamStatus,
 };
 use gateway_policy::{Digest, Published, Rules, UnixMs};
-use gateway_proxy::{Clock, Gateway, Serving};
+use gateway_proxy::{Clock, FoundServer, FoundUpstream, Gateway, Serving};
 use gateway_settings::{Alphabet, KeyForm, Loaded, Settings};
 use tokio::sync::{mpsc, oneshot};
 
@@ -50,7 +51,8 @@ impl ThisNode for ServingNode {
     }
 
     fn status(&self) -> Status {
-        let snapshot = &self.published.current().snapshot;
+        let serving = self.published.current();
+        let snapshot = &serving.snapshot;
         let last_reload = self.outcome();
         let directory = DirectoryStatus {
             kind: self.store.as_ref().map_or("file", |(feed, _)| feed.store.kind()),
@@ -66,6 +68,7 @@ impl ThisNode for ServingNode {
             draining: self.gateway.is_draining(),
             last_reload,
             directory,
+            upstreams: serving.upstreams.found().map(upstream).collect(),
         }
     }
 
@@ -155,6 +158,7 @@ impl ThisNode for Offline {
             draining: false,
             last_reload,
             directory,
+            upstreams: Vec::new(),
         }
     }
 
@@ -202,6 +206,19 @@ pub(crate) fn all_permissions(name: &str, text: &str) -> AdminToken {
             Permission::Accounts,
             Permission::Read,
         ],
+    }
+}
+
+fn upstream(found: FoundUpstream) -> UpstreamStatus {
+    let server = |found: FoundServer| ServerStatus {
+        server: found.server,
+        address: found.address.map(|address| address.to_string()),
+        state: found.state.label(),
+    };
+    UpstreamStatus {
+        name: found.name,
+        breaker_open: found.breaker_open,
+        servers: found.servers.into_iter().map(server).collect(),
     }
 }
 

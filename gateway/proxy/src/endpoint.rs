@@ -11,7 +11,7 @@ use pingora::upstreams::peer::HttpPeer;
 
 use crate::health::Health;
 use crate::outlier::Outlier;
-use crate::upstreams::UpstreamSpec;
+use crate::upstreams::{ServerState, UpstreamSpec};
 
 /// Addresses of one name that are used; the others of a longer list are left.
 pub(crate) const ADDRESSES_MAX: usize = 32;
@@ -53,6 +53,16 @@ impl Endpoint {
 
     pub(crate) fn end(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn state(&self, now_ms: u64) -> ServerState {
+        if !self.health.is_healthy() {
+            ServerState::Unhealthy
+        } else if self.outlier.is_ejected(now_ms) {
+            ServerState::Ejected
+        } else {
+            ServerState::InService
+        }
     }
 
     /// Whether requests go there; `now_ms` is asked for only where it matters.

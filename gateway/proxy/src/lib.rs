@@ -67,4 +67,7 @@ pub use metrics::ProxyMetrics;
 pub use new_columns::register_new_columns;
 pub use outlier::OutlierRule;
 pub use tally::register_upstreams;
-pub use upstreams::{RESOLVE_EVERY, ServerSpec, Timeouts, UpstreamSpec, UpstreamTls, Upstreams};
+pub use upstreams::{
+    FoundServer, FoundUpstream, RESOLVE_EVERY, ServerSpec, ServerState, Timeouts, UpstreamSpec,
+    UpstreamTls, Upstreams,
+};

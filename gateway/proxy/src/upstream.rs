@@ -24,7 +24,7 @@ use crate::health;
 use crate::places::{NoPlace, Places};
 use crate::pool::Pool;
 use crate::tally::{Count, Tally};
-use crate::upstreams::{Timeouts, UpstreamSpec};
+use crate::upstreams::{FoundServer, FoundUpstream, ServerState, Timeouts, UpstreamSpec};
 
 /// Why a request is not sent up, though the upstream's servers are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -286,6 +286,21 @@ impl Upstream {
         }
         let now_ms = self.now_ms();
         self.servers().iter().flatten().filter(|one| one.is_in_service(|| now_ms)).count()
+    }
+
+    pub(crate) fn found(&self) -> FoundUpstream {
+        let now_ms = self.now_ms();
+        let mut servers = Vec::new();
+        for (written, addresses) in self.spec.servers.iter().zip(self.servers().iter()) {
+            let server =
+                |address, state| FoundServer { server: written.address.clone(), address, state };
+            let found = addresses.iter().map(|one| server(Some(one.address), one.state(now_ms)));
+            servers.extend(found);
+            if addresses.is_empty() {
+                servers.push(server(None, ServerState::Unresolved));
+            }
+        }
+        FoundUpstream { name: self.spec.name.clone(), breaker_open: self.is_open(), servers }
     }
 
     pub(crate) fn is_open(&self) -> bool {

@@ -65,6 +65,44 @@ pub struct UpstreamSpec {
     pub tls: Option<UpstreamTls>,
 }
 
+/// How an upstream is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundUpstream {
+    pub name: String,
+    pub breaker_open: bool,
+    pub servers: Vec<FoundServer>,
+}
+
+/// How one address of a server is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundServer {
+    /// As configured.
+    pub server: String,
+    /// `None` where its name does not resolve.
+    pub address: Option<SocketAddr>,
+    pub state: ServerState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerState {
+    InService,
+    Ejected,
+    /// It fails its checks.
+    Unhealthy,
+    Unresolved,
+}
+
+impl ServerState {
+    pub fn label(self) -> &'static str {
+        match self {
+            ServerState::InService => "in_service",
+            ServerState::Ejected => "ejected",
+            ServerState::Unhealthy => "unhealthy",
+            ServerState::Unresolved => "unresolved",
+        }
+    }
+}
+
 /// All upstreams of one generation; the order gives the [`UpstreamId`]s.
 #[derive(Debug, Default)]
 pub struct Upstreams {
@@ -94,6 +132,11 @@ impl Upstreams {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Upstream>> {
         self.table.iter()
+    }
+
+    /// How they are now.
+    pub fn found(&self) -> impl Iterator<Item = FoundUpstream> {
+        self.table.iter().map(|upstream| upstream.found())
     }
 
     /// Drops kept connections that died or got old. Waits for nobody, but may close many.

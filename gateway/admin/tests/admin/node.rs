@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use gateway_admin::{
     AdminToken, ColumnNotes, DirectoryStatus, KeyRules, KeyText, NewKey, NoRandomness, Permission,
-    Preview, PreviewAsk, ReloadOutcome, ResourceNotes, Status, ThisNode, Tokens,
+    Preview, PreviewAsk, ReloadOutcome, ResourceNotes, ServerStatus, Status, ThisNode, Tokens,
+    UpstreamStatus,
 };
 use gateway_limits::UnixMs;
 use gateway_policy::{Digest, Rules};
@@ -128,6 +129,15 @@ impl ThisNode for TestNode {
                 from_snapshot: false,
                 left_out: Vec::new(),
             },
+            upstreams: vec![UpstreamStatus {
+                name: "calls".to_owned(),
+                breaker_open: false,
+                servers: vec![ServerStatus {
+                    server: "calls.internal:80".to_owned(),
+                    address: None,
+                    state: "unresolved",
+                }],
+            }],
         }
     }
 

@@ -112,6 +112,9 @@ async fn status_and_reload_tell_how_it_is() {
         (&json!(1), &json!(false))
     );
     assert_eq!(status["last_reload"]["at"], json!("2026-11-21T10:00:00Z"));
+    let server = json!({"server": "calls.internal:80", "address": null, "state": "unresolved"});
+    let calls = json!({"name": "calls", "breaker_open": false, "servers": [server]});
+    assert_eq!(status["upstreams"], json!([calls]));
     let reload = admin.ask("keys", "POST", "/reload", None).await;
     assert_eq!(reload.status, 422);
     assert_eq!(reload.json["faults"], json!(["gateway.yaml:1:1: version: is missing"]));

@@ -137,6 +137,17 @@ fn the_last_server_is_never_ejected() {
     pair.await_in_service(1.0);
     let (one, other) = pair.shares(10);
     assert_eq!((one.min(other), one.max(other)), (0, 10));
+    let status = pair.gateway.admin("GET", "/admin/v1/status").send().json();
+    let upstreams = status["upstreams"].as_array().unwrap();
+    let shown = upstreams.iter().find(|upstream| upstream["name"] == "calls").unwrap();
+    assert_eq!(shown["breaker_open"], false);
+    let state =
+        |server: usize| (&shown["servers"][server]["address"], &shown["servers"][server]["state"]);
+    let states = if one == 0 { ["ejected", "in_service"] } else { ["in_service", "ejected"] };
+    for (server, upstream) in [&pair.one, &pair.other].into_iter().enumerate() {
+        let address = upstream.address().to_string();
+        assert_eq!(state(server), (&address.into(), &states[server].into()));
+    }
     pair.one.now_replies(Reply::json(CALLS));
     pair.other.now_replies(Reply::json(CALLS));
     assert_eq!(pair.ask().status, 200);
