@@ -15,7 +15,7 @@ use crate::coding::{Coding, Decoder};
 use crate::exchange::{Exchange, Failure, Fault};
 use crate::filter::{Filter, FilterError};
 use crate::head::{method_up, returned};
-use crate::relay::{Way, told};
+use crate::relay::{Way, is_reset, told};
 use crate::respond::{self, Draft, Framing};
 
 /// Brings the answer to the client as its plan says.
@@ -129,7 +129,12 @@ async fn passed(
         return Ok(respond::write_body(session, Bytes::new(), true).await?);
     }
     loop {
-        match answer.piece(exchange).await {
+        let piece = tokio::select! {
+            biased;
+            piece = answer.piece(exchange) => piece,
+            () = is_reset(session) => return Err(Failure::ClientGone),
+        };
+        match piece {
             Ok(Some(piece)) => respond::write_body(session, piece, false).await?,
             Ok(None) => return Ok(respond::write_body(session, Bytes::new(), true).await?),
             Err(_) => return Err(Failure::Cut(Fault::Upstream)),
@@ -208,7 +213,12 @@ async fn filtered(
     sender: &mut Sender,
 ) -> Result<(), Failure> {
     loop {
-        match answer.piece_in_place(exchange).await {
+        let piece = tokio::select! {
+            biased;
+            piece = answer.piece_in_place(exchange) => piece,
+            () = is_reset(session) => return Err(Failure::ClientGone),
+        };
+        match piece {
             Ok(Some(mut rest)) => {
                 // What is kept of a plain body is no longer than it was.
                 sender.held.reserve(rest.len());

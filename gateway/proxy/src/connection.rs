@@ -4,7 +4,9 @@
 //! takes a mebibyte, and repairs what should be refused. Bytes go on to Pingora only once
 //! [`raw_head`] has found them whole and sound. HTTP/2 connections run in Pingora's own loop.
 
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -275,11 +277,19 @@ async fn finished(mut session: HttpSession) -> Option<Next> {
 
 /// Waits for the first bytes of the next request. `false` when none will come.
 async fn first_bytes(stream: &mut Stream, buffer: &mut BytesMut, shutdown: &ShutdownWatch) -> bool {
-    buffer.reserve(READ_BYTES);
     let mut stopping = shutdown.clone();
+    let read = poll_fn(|cx| {
+        buffer.reserve(READ_BYTES);
+        let read = pin!(stream.read_buf(buffer)).poll(cx);
+        if read.is_pending() {
+            // Most connections idle most of the time, and hold nothing meanwhile.
+            *buffer = BytesMut::new();
+        }
+        read
+    });
     tokio::select! {
         biased;
-        read = timeout(IDLE, stream.read_buf(buffer)) => matches!(read, Ok(Ok(1..))),
+        read = timeout(IDLE, read) => matches!(read, Ok(Ok(1..))),
         () = stopped(&mut stopping) => false,
     }
 }

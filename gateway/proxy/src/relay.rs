@@ -167,7 +167,7 @@ async fn exchanged(
 
 /// Waits until the client has taken its request back, which only HTTP/2 can say. A request that is reset
 /// is off its connection's count at once, so it may hold no place at the upstream either (CVE-2023-44487).
-async fn is_reset(session: &mut ServerSession) {
+pub(crate) async fn is_reset(session: &mut ServerSession) {
     match session {
         ServerSession::H2(session) => {
             let _ = session.idle().await;

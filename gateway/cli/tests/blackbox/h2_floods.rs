@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::response_h2::{Http2, PREFACE};
 use crate::samples::CALLS;
-use crate::support::{Config, Directory, Gateway, Key, Reply, Upstream, waiting};
+use crate::support::{Config, Directory, Gate, Gateway, Key, Reply, Upstream, waiting};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -206,7 +206,12 @@ fn a_request_that_is_reset_holds_no_place() {
     let upstream = Upstream::replying(Reply::silence());
     let (gateway, key) = serving(&upstream, "connections_max: 1");
     let mut client = Http2::open(gateway.address());
-    for turn in 1..=3 {
+    let half = Reply::raw(&b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n{\"data\":["[..]);
+    for turn in 1..=4 {
+        // Once nothing comes of the answer, then half of it.
+        if turn == 3 {
+            upstream.now_replies(half.clone().wait(&Gate::new()));
+        }
         let asked = client.get("/api/calls", &key.text);
         waiting::until("the request at the upstream", || {
             (upstream.requests_seen() == turn).then_some(())
