@@ -1,8 +1,8 @@
 //! Active health checks: a server is asked by itself, without a client's request.
 //!
-//! `GET` of a path on a connection of its own, TLS shaken and verified as for requests; any 2xx within
-//! [`CHECK_TIME_MAX`] and the interval passes, everything else fails. A server begins healthy. A run of
-//! failures takes it out, a run of passes brings it back. Of an upstream that has no healthy server left
+//! `GET` of a path on a connection of its own, TLS shaken and verified as for requests; any 2xx within the
+//! interval passes, which counts as [`CHECK_TIME_MIN`] at least and [`CHECK_TIME_MAX`] at most; everything
+//! else fails. A server begins healthy. A run of failures takes it out, a run of passes brings it back. Of an upstream that has no healthy server left
 //! each is checked at least every [`ALONE_EVERY`], so that its return is noticed soon.
 //!
 //! A check takes none of the upstream's places: a service that is full of slow requests is still asked.
@@ -26,7 +26,9 @@ use crate::pool::Pool;
 
 /// How often it is looked whether a check is due; no interval is shorter.
 pub const HEALTH_EVERY: Duration = Duration::from_millis(100);
-/// Longest that a check may take, connection and handshake included.
+/// What a check may take, connection and handshake included, however short or long the interval: a busy moment
+/// is no sickness.
+const CHECK_TIME_MIN: Duration = Duration::from_secs(1);
 const CHECK_TIME_MAX: Duration = Duration::from_secs(2);
 /// Longest time between two checks of a server where no other is healthy either.
 const ALONE_EVERY: Duration = Duration::from_secs(1);
@@ -54,7 +56,7 @@ impl HealthRule {
 
     /// How long one check may take.
     pub(crate) fn time_max(&self) -> Duration {
-        self.interval.min(CHECK_TIME_MAX)
+        self.interval.clamp(CHECK_TIME_MIN, CHECK_TIME_MAX)
     }
 }
 

@@ -141,7 +141,7 @@ impl Default for TimeoutSettings {
 }
 
 /// Active health checks: `GET` of a path on a new connection, 2xx is healthy. A check fails when it takes
-/// longer than `interval`, or than 2 s. A server begins healthy.
+/// longer than `interval`, counted as 1 s at least and 2 s at most. A server begins healthy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct HealthSettings {
