@@ -111,6 +111,33 @@ fn like_names_in_other_objects_are_told_apart_wherever_a_piece_begins() {
     }
 }
 
+/// So many objects that, of the members remembered, some that are named alike share a place of the table.
+#[test]
+fn like_names_in_many_objects_are_told_apart() {
+    for name in ["a", "b", "id", "name", "a_longer_name", "a_name_of_more_than_thirty_two_bytes"] {
+        let columns: Vec<String> = (0..55)
+            .flat_map(|number| {
+                let hidden = if number % 2 == 0 { "-" } else { "" };
+                [format!("{hidden}o{number}.{name}"), format!("o{number}.z")]
+            })
+            .collect();
+        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        let row = |is_in: &dyn Fn(usize) -> bool| {
+            let object = |number: usize| {
+                let member = if is_in(number) { format!("\"{name}\":1,") } else { String::new() };
+                format!("\"o{number}\":{{{member}\"z\":2}}")
+            };
+            format!("{{{}}}", (0..55).map(object).collect::<Vec<_>>().join(","))
+        };
+        let (body, kept) = (row(&|_| true), row(&|number| number % 2 == 1));
+        let setting = Setting::new("[]", &columns);
+        assert_eq!(
+            setting.accepts(format!("[{body},{body},{body}]")),
+            format!("[{kept},{kept},{kept}]")
+        );
+    }
+}
+
 /// What is wrong behind the value of a guessed member is found at its byte, however long it is.
 #[test]
 fn what_stands_behind_a_value_of_a_guessed_member_is_not_passed_over() {
@@ -175,6 +202,29 @@ fn a_bracket_that_answers_no_brace_is_found_behind_guessed_members() {
                 let outs = [whole.out.as_slice(), &bytes.out];
                 let is_prefix = outs[0].starts_with(outs[1]) || outs[1].starts_with(outs[0]);
                 assert!(is_prefix, "{body}");
+            }
+        }
+    }
+}
+
+/// Behind a name that no quote begins, what is a string and what is not are taken for each other.
+#[test]
+fn a_name_without_its_opening_quote_is_none_whatever_strings_follow() {
+    let job = setting().job();
+    for name in ["b", "h", "x", "w", "agent"] {
+        for first in ["", "x", "1", ":", "[", "}", "\u{1}", "\\", " x"] {
+            for value in ["1", "null", "[]", "{}", "\"b\"", "x", ""] {
+                for text in ["", "[", "]", "{", "}", ",", ",,", "},{", "1,"] {
+                    let known = format!("{{\"{name}\":1,\"b\":\"{text}\"}}");
+                    let broken = format!("{{{first}{name}\":{value},\"b\":\"{text}\"}}");
+                    for rows in [[&broken, &known, &known], [&known, &broken, &known]] {
+                        let body = format!("[{},{},{}]", rows[0], rows[1], rows[2]);
+                        let whole = rewrite(&job, [body.as_bytes()]);
+                        let bytes = rewrite(&job, body.as_bytes().chunks(1));
+                        assert!(whole.result.is_err(), "{body}");
+                        assert_eq!(whole.result, bytes.result, "{body}");
+                    }
+                }
             }
         }
     }
