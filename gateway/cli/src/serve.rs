@@ -145,7 +145,8 @@ impl Server {
             control.spawn(Arc::clone(counting).run(now()));
         }
         let manager = Manager::find();
-        control.spawn(publish_loop(publisher, requests, manager.clone()));
+        control.spawn(publish_loop(publisher, requests));
+        control.spawn(beat(Arc::clone(&clock), manager.clone()));
         let server = Server {
             control,
             data,
@@ -393,22 +394,12 @@ fn admin_parts(
     AdminParts { records, node: Arc::new(node) }
 }
 
-/// The publisher's task: looks at the files, follows the clock, reloads on demand, and tells the service
-/// manager that it still does.
-async fn publish_loop(
-    publisher: SharedPublisher,
-    mut requests: mpsc::Receiver<Reload>,
-    manager: Manager,
-) {
-    let clock = publisher.lock().unwrap_or_else(PoisonError::into_inner).clock();
+/// The publisher's task: looks at the files, reloads on demand.
+async fn publish_loop(publisher: SharedPublisher, mut requests: mpsc::Receiver<Reload>) {
     let mut poll = tokio::time::interval(POLL_EVERY);
-    let mut tick = tokio::time::interval(CLOCK_TICK);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut alive = manager.alive_every().map(tokio::time::interval);
     loop {
         tokio::select! {
-            _ = tick.tick() => clock.tick(),
-            () = next(&mut alive) => manager.alive(),
             _ = poll.tick() => {
                 blocking(&publisher, Publisher::poll).await;
             }
@@ -419,6 +410,19 @@ async fn publish_loop(
                     let _ = answer.send(outcome);
                 }
             }
+        }
+    }
+}
+
+/// Follows the clock, and tells the service manager that the control runtime is alive. A reload may take long,
+/// with a large directory or a name server that is away: it holds up neither.
+async fn beat(clock: Arc<Clock>, manager: Manager) {
+    let mut tick = tokio::time::interval(CLOCK_TICK);
+    let mut alive = manager.alive_every().map(tokio::time::interval);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => clock.tick(),
+            () = next(&mut alive) => manager.alive(),
         }
     }
 }

@@ -70,6 +70,7 @@ impl Shed {
 pub(crate) struct Capacity {
     connections: AtomicUsize,
     requests: AtomicUsize,
+    refusals: AtomicUsize,
     places: RandomState,
     by_address: [Mutex<HashMap<IpAddr, usize>>; SHARDS],
 }
@@ -107,6 +108,11 @@ impl Capacity {
     /// A seat for a request; `None` when there are so many under way already.
     pub(crate) fn seat(&self, requests_max: usize) -> Option<Seat<'_>> {
         take(&self.requests, requests_max).then(|| Seat(&self.requests))
+    }
+
+    /// A seat for a refusal while it is written, of as many as there are for requests.
+    pub(crate) fn refusal(&self, requests_max: usize) -> Option<Seat<'_>> {
+        take(&self.refusals, requests_max).then(|| Seat(&self.refusals))
     }
 
     fn counts(&self, address: IpAddr) -> &Mutex<HashMap<IpAddr, usize>> {

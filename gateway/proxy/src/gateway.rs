@@ -139,14 +139,27 @@ impl Gateway {
         if self.is_draining() {
             session.set_keepalive(None);
         }
-        let seat = self.capacity.seat(exchange.serving.snapshot.rules.bounds.requests_in_flight);
-        let result = match seat {
-            Some(_) => self.answer(session, &mut exchange, &arrival).await,
+        let requests_max = exchange.serving.snapshot.rules.bounds.requests_in_flight;
+        let result = match self.capacity.seat(requests_max) {
+            Some(seat) => {
+                let result = self.answer(session, &mut exchange, &arrival).await;
+                drop(seat);
+                result
+            }
             None => Err(self.shed()),
         };
+        // Who is refused and does not take the answer holds no seat of those who are served, and there
+        // may not be any number of them either.
         let ending = match result {
             Ok(()) => Ending::Whole,
-            Err(failure) => conclude(session, &mut exchange, failure).await,
+            Err(failure) => {
+                let seat = self.capacity.refusal(requests_max);
+                if seat.is_none() {
+                    self.parts.metrics.shed(Shed::RequestsInFlight);
+                }
+                let failure = if seat.is_some() { failure } else { Failure::Cut(Fault::Gateway) };
+                conclude(session, &mut exchange, failure).await
+            }
         };
         account::account(self, &exchange, &arrival, session);
         ending

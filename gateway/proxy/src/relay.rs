@@ -61,9 +61,16 @@ pub(crate) async fn relay(
         .ok_or_else(|| told(ProblemCode::InternalError, Fault::Gateway))?;
     exchange.upstream = Some(upstream.name().into());
     let permit = {
-        let (entered, spent) = waited(upstream.enter()).await;
+        let (entered, spent) = waited(async {
+            tokio::select! {
+                biased;
+                entered = upstream.enter() => Some(entered),
+                () = is_reset(session) => None,
+            }
+        })
+        .await;
         exchange.upstream_us += spent.as_micros() as u64;
-        entered.map_err(|shed| overloaded(upstream, shed))?
+        entered.ok_or(Failure::ClientGone)?.map_err(|shed| overloaded(upstream, shed))?
     };
     let total = upstream.timeouts().total;
     let result = {
@@ -87,7 +94,7 @@ pub(crate) fn told(code: ProblemCode, fault: Fault) -> Failure {
 
 /// Nothing was sent up. Who is to blame: the upstream that fails, or the bound that is too low for what comes.
 fn overloaded(upstream: &Upstream, shed: Shed) -> Failure {
-    let problem = Problem::new(ProblemCode::Overloaded).retry_after_s(upstream.retry_after_s());
+    let problem = Problem::new(ProblemCode::Overloaded).retry_after_s(upstream.retry_after_s(shed));
     let fault = match shed {
         Shed::NoPlace(_) => Fault::Gateway,
         Shed::BreakerOpen | Shed::Unhealthy => Fault::Upstream,

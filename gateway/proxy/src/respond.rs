@@ -1,5 +1,7 @@
 //! Writes heads and the gateway's own answers to the client.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use gateway_policy::{ErrorStyle, Paid, Problem, UnixMs};
 use http::header::{self, HeaderName, HeaderValue};
@@ -18,6 +20,9 @@ const X_RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-r
 const X_RATELIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
+/// How long an HTTP/2 client may leave no window for one of the gateway's own answers.
+const OWN_ANSWER_TIME: Duration = Duration::from_secs(5);
 
 /// For answers that are one caller's own.
 pub(crate) const NEVER_STORED: HeaderValue = HeaderValue::from_static("private, no-store");
@@ -200,6 +205,10 @@ async fn own(
     body: Bytes,
 ) -> Result<(), ClientGone> {
     let bodiless = session.req_header().method == Method::HEAD;
+    // Over HTTP/1 the kernel takes it. Here a client may have left no room for it, and it is worth no longer wait.
+    if session.req_header().version == Version::HTTP_2 {
+        session.set_write_timeout(Some(OWN_ANSWER_TIME));
+    }
     draft.send(session, exchange, Framing::Length(body.len() as u64)).await?;
     let body = if bodiless { Bytes::new() } else { body };
     write_body(session, body, true).await

@@ -10,6 +10,7 @@ use std::cell::OnceCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use http::HeaderValue;
 use parking_lot::{Mutex, RwLock};
@@ -153,9 +154,17 @@ impl Upstream {
         self.budget.is_spent()
     }
 
-    /// Seconds after which a request that was shed may come again.
-    pub(crate) fn retry_after_s(&self) -> u64 {
-        self.spec.breaker.probe_interval.as_millis().div_ceil(1_000) as u64
+    /// Seconds after which a request that was shed may come again: a place is free soon, a silent upstream is
+    /// probed and an unhealthy one checked once an interval.
+    pub(crate) fn retry_after_s(&self, shed: Shed) -> u64 {
+        let after = match shed {
+            Shed::NoPlace(_) => Duration::ZERO,
+            Shed::BreakerOpen => self.spec.breaker.probe_interval,
+            Shed::Unhealthy => {
+                self.spec.health.as_ref().map_or(Duration::ZERO, |rule| rule.every(false))
+            }
+        };
+        after.as_millis().div_ceil(1_000).max(1) as u64
     }
 
     /// Lets a request through and takes one of the upstream's places, given back when the permit goes.
@@ -188,12 +197,12 @@ impl Upstream {
         Ok(permit)
     }
 
-    /// Whether any server passes its checks; one without an address has failed none.
+    /// Whether any server passes its checks. One without an address is not asked; where none has any, none has
+    /// failed.
     fn has_healthy(&self) -> bool {
         let servers = self.servers.read();
-        servers.iter().any(|addresses| {
-            addresses.is_empty() || addresses.iter().any(|one| one.health.is_healthy())
-        })
+        let mut addresses = servers.iter().flatten().peekable();
+        addresses.peek().is_none() || addresses.any(|one| one.health.is_healthy())
     }
 
     /// The next server by the balance rule, passing over `tried`.

@@ -1,5 +1,6 @@
 //! More than there is room for: connections, requests and wrong keys beyond their bounds.
 
+use crate::response_h2::Http2;
 use crate::samples::CALLS;
 use crate::support::answer::refusal;
 use crate::support::{Config, Connection, Directory, Gate, Gateway, Key, Reply, Upstream, waiting};
@@ -120,6 +121,38 @@ fn requests_beyond_the_bound_are_shed_while_others_finish() {
         assert_eq!(connection.answer().status, 200);
     }
     waiting::until("a seat", || (beyond.exchange(get(&key)).status == 200).then_some(()));
+}
+
+/// A client without a window takes no refusal: it holds no seat of those who are served, and only so many of its
+/// requests wait.
+#[test]
+fn refusals_that_nobody_takes_hold_no_seat() {
+    let upstream = Upstream::answering(200, CALLS);
+    let (gateway, key) = serving_on(
+        &upstream,
+        "{ requests_in_flight: 3 }",
+        "\n  - { address: 127.0.0.1:0, h2c: true }",
+    );
+    let mut stalled = Http2::without_window(gateway.address());
+    let refused: Vec<u32> = (0..3).map(|_| stalled.get("/api/calls", "avoca_wrong")).collect();
+    for stream in &refused {
+        stalled.await_head(*stream);
+    }
+    for _ in 0..20 {
+        assert_eq!(gateway.connect().exchange(get(&key)).status, 200);
+    }
+    let beyond = stalled.get("/api/calls", "avoca_wrong");
+    assert!(stalled.answer(beyond).is_reset, "as many wait as may");
+    for stream in refused {
+        assert!(stalled.answer(stream).is_reset, "it had its time");
+    }
+    let keyless = "GET /api/calls HTTP/1.1\r\nHost: a\r\n\r\n";
+    let answer = gateway.connect().exchange(keyless);
+    assert_eq!(
+        answer.verdict(),
+        refusal(401, "missing_api_key"),
+        "there is room for refusals again"
+    );
 }
 
 /// Who guesses is told to wait; the right key from the same address is served all the while.

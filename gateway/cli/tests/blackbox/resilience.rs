@@ -158,12 +158,18 @@ fn so_many_wait_for_a_place_and_no_more() {
 fn who_waits_too_long_for_a_place_is_refused() {
     let gate = Gate::new();
     let upstream = Upstream::replying(Reply::json(CALLS).behind(&gate));
-    let (gateway, key) = serving(&upstream, "connections_max: 1, pending_max: 9");
+    let members = "connections_max: 1, pending_max: 9, breaker: { probe_interval: 1m }";
+    let (gateway, key) = serving(&upstream, members);
     let mut first = gateway.connect();
     first.send(gateway.get("/api/calls").bearer(&key).bytes());
     gate.await_reached(1);
     let refused = gateway.get("/api/calls").bearer(&key).send();
     assert_eq!(refused.verdict(), refusal(503, "overloaded"));
+    assert_eq!(
+        refused.header("retry-after"),
+        Some("1"),
+        "a place is free sooner than the breaker probes"
+    );
     gate.open();
     assert_eq!(first.answer().status, 200);
     let waited = [("upstream", "calls"), ("reason", "waited")];
