@@ -114,8 +114,18 @@ impl Upstream {
             servers.iter().map(of).collect()
         };
         if addresses(&next) != addresses(&before) {
-            *self.servers.write() = Arc::new(next);
+            // What was there goes behind the lock.
+            let old = std::mem::replace(&mut *self.servers.write(), Arc::new(next));
+            drop(old);
         }
+    }
+
+    /// The addresses that a server of this `host:port` was last known by.
+    pub(crate) fn known(&self, server: &str) -> Vec<SocketAddr> {
+        let place = self.spec.servers.iter().position(|one| one.address == server);
+        let servers = self.servers();
+        let of = place.and_then(|place| servers.get(place)).into_iter().flatten();
+        of.map(|one| one.address).collect()
     }
 
     fn servers(&self) -> Arc<Servers> {
@@ -210,7 +220,7 @@ impl Upstream {
     /// A probe goes to whoever is healthy: it is to find out who is back. So does a request that found
     /// nobody in service: the only server that passes its checks is better asked than not.
     pub(crate) fn pick(self: &Arc<Self>, pass: Pass, tried: &[Arc<Endpoint>]) -> Option<Picked> {
-        let servers = self.servers.read();
+        let servers = self.servers();
         let now = OnceCell::new();
         let now_ms = || *now.get_or_init(|| self.now_ms());
         let untried = |one: &Endpoint| !tried.iter().any(|tried| std::ptr::eq(&**tried, one));

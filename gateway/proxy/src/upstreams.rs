@@ -114,12 +114,24 @@ impl Upstreams {
     /// request path. Upstreams that `before` has unchanged are taken over, with all that is known of
     /// them; of a changed one what was counted goes on.
     pub fn build(specs: Vec<UpstreamSpec>, before: Option<&Upstreams>) -> Upstreams {
+        Upstreams::built(specs, before, &look_up)
+    }
+
+    pub(crate) fn built(
+        specs: Vec<UpstreamSpec>,
+        before: Option<&Upstreams>,
+        look_up: &impl Fn(&str) -> Vec<SocketAddr>,
+    ) -> Upstreams {
         let old = |name: &str| before?.table.iter().find(|old| old.name() == name);
         let upstream = |spec: UpstreamSpec| match old(&spec.name) {
             Some(old) if old.is(&spec) => Arc::clone(old),
             old => {
                 let upstream = Upstream::new(spec, old.map(|old| &**old));
-                upstream.resolve(&look_up);
+                // A name that does not resolve now keeps the addresses that it had before the change.
+                upstream.resolve(&|server: &str| match (look_up(server), old) {
+                    (found, Some(old)) if found.is_empty() => old.known(server),
+                    (found, _) => found,
+                });
                 Arc::new(upstream)
             }
         };

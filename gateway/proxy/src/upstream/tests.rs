@@ -238,3 +238,48 @@ fn what_is_known_survives_a_reload_that_changes_nothing() {
     assert_eq!(only(&changed).in_service(), 2, "another upstream begins well");
     assert_eq!(only(&changed).tally().of(Count::Ejected), 1, "a counter never goes back");
 }
+
+/// A reload while the name server is away changes what was changed, and loses no address.
+#[test]
+fn a_changed_upstream_keeps_the_addresses_of_names_that_do_not_resolve_now() {
+    let address = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+    let mut before = spec(&[1, 1]);
+    before.servers[0].address = "one.test:80".into();
+    before.servers[1].address = "two.test:80".into();
+    let found = |server: &str| match server {
+        "one.test:80" => vec![address(1), address(2)],
+        _ => vec![address(3)],
+    };
+    let known = Upstreams::built(vec![before.clone()], None, &found);
+    let mut changed = UpstreamSpec { pending_max: 5, ..before };
+    changed.servers.swap(0, 1);
+    changed.servers.push(ServerSpec { address: "new.test:80".into(), weight: 1 });
+    let after = Upstreams::built(vec![changed.clone()], Some(&known), &|_: &str| Vec::new());
+    let addresses = |upstreams: &Upstreams| -> Vec<Vec<SocketAddr>> {
+        let servers = only(upstreams).servers();
+        let of = |server: &Vec<Arc<Endpoint>>| server.iter().map(|one| one.address).collect();
+        servers.iter().map(of).collect()
+    };
+    assert_eq!(addresses(&after), [vec![address(3)], vec![address(1), address(2)], vec![]]);
+    let resolved = Upstreams::built(
+        vec![UpstreamSpec { pending_max: 6, ..changed }],
+        Some(&after),
+        &|_: &str| vec![address(9)],
+    );
+    assert_eq!(addresses(&resolved), [[address(9)], [address(9)], [address(9)]]);
+}
+
+/// One that has no address is not asked, so it passes no check for the others.
+#[test]
+fn a_server_without_an_address_is_not_healthy_for_the_others() {
+    let mut two = spec(&[1, 1]);
+    two.servers[1].address = "nowhere.test:80".into();
+    let rule =
+        HealthRule { path: "/".into(), interval: LONG, unhealthy_after: 1, healthy_after: 1 };
+    two.health = Some(rule.clone());
+    let look_up = |server: &str| server.parse().into_iter().collect();
+    let upstream = only(&Upstreams::built(vec![two], None, &look_up));
+    assert!(upstream.has_healthy(), "a new server is healthy");
+    endpoint(&upstream, 0).health.ended(false, &rule);
+    assert!(!upstream.has_healthy());
+}
