@@ -49,7 +49,7 @@ impl Default for Bounds {
             connections: None,
             connections_per_address: 1_000,
             requests_in_flight: 4_096,
-            failed_authentications: 60,
+            failed_authentications: 6_000,
             target_bytes: 8 << 10,
             header_bytes: 32 << 10,
             headers: 100,

@@ -213,7 +213,7 @@ impl Default for BoundsSettings {
             connections: None,
             connections_per_address: 1_000,
             requests_in_flight: 4_096,
-            failed_authentications: 60,
+            failed_authentications: 6_000,
             target: Size(8 << 10),
             header: Size(32 << 10),
             headers: 100,
