@@ -11,7 +11,7 @@ use super::plain::Scalar;
 use super::scalar::name_of;
 use super::{Rewriter, plain};
 use crate::index::Index;
-use crate::scan::{self, Lanes, NEAR, Tail, space_end};
+use crate::scan::{self, Lanes, Tail, space_end};
 
 /// A place of a member: the bracket or comma before it, where what was kept and not yet handed over begins,
 /// and one if that comma is not to be written.
@@ -179,7 +179,8 @@ impl scan::Task for Flat<'_> {
             let is_empty = stop == close && mark == bracket + 1;
             // What is near begins with the byte before the bracket or comma: a string's check looks at it.
             let near = scan::near(piece, before.checked_sub(1)?, &tail);
-            let from = if first == b'{' && !is_empty { value_of_name(near, lanes)? } else { 2 };
+            let from =
+                if first == b'{' && !is_empty { plain::name_end(near, 2, lanes)? } else { 2 };
             let scalar = Scalar { near, from, len: (mark + 1).wrapping_sub(before + from) };
             let is_sound = is_empty
                 || scalar.is_short_shown(lanes)
@@ -197,16 +198,6 @@ impl scan::Task for Flat<'_> {
         let is_next = mark == before + 1 && matches!(piece.get(mark)?, b',' | b'}');
         is_next.then_some((mark, passed + 1))
     }
-}
-
-/// Where the value begins behind a name of at most 31 plain ASCII bytes, of which the quote is the third byte
-/// near.
-#[inline(always)]
-fn value_of_name(near: &[u8; NEAR], lanes: impl Lanes) -> Option<usize> {
-    let odd = lanes.odd(scan::lane::<0>(near, 3));
-    let quote = 3 + odd.trailing_zeros() as usize;
-    let is_name = odd != 0 && near[2] == b'"' && near.get(quote..)?.starts_with(b"\":");
-    is_name.then_some(quote + 2)
 }
 
 /// Passes from a bracket to the answering bracket, with nothing behind it but white space up to the next

@@ -113,6 +113,16 @@ impl Scalar<'_> {
     }
 }
 
+/// The place behind the colon of a name of at most 31 plain ASCII bytes, of which the opening quote is at a
+/// place of what is near.
+#[inline(always)]
+pub(super) fn name_end(near: &[u8; NEAR], quote: usize, lanes: impl Lanes) -> Option<usize> {
+    let odd = lanes.odd(scan::lane::<1>(near, quote));
+    let end = quote + 1 + odd.trailing_zeros() as usize;
+    let is_name = odd != 0 && near[quote] == b'"' && near.get(end..)?.starts_with(b"\":");
+    is_name.then_some(end + 2)
+}
+
 /// Asks for the end of a scalar that is all there is up to a mark and may be shown: a string of UTF-8
 /// with sound escapes, a number or a literal. Else [`UNSOUND`].
 pub(super) struct ShownEnd<'a> {

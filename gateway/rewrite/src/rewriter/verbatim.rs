@@ -83,8 +83,8 @@ impl Rewriter {
                 // A member's value comes with its name, unless the machine read the name.
                 (State::Value, _) => token,
                 (State::FirstName | State::NextName, b'"') => {
-                    match plain_name_end(piece, token, &tail, lanes) {
-                        Some(value) => value,
+                    match plain::name_end(scan::near(piece, token, &tail), 0, lanes) {
+                        Some(behind) => space_end(piece, token + behind),
                         None => break,
                     }
                 }
@@ -119,13 +119,4 @@ impl Rewriter {
         }
         Ok(at)
     }
-}
-
-/// Where the value begins behind a name of at most 31 plain ASCII bytes.
-#[inline(always)]
-fn plain_name_end(piece: &[u8], quote: usize, tail: &Tail, lanes: impl Lanes) -> Option<usize> {
-    let odd = lanes.odd(scan::lane::<1>(scan::near(piece, quote, tail), 0));
-    let end = quote + 1 + odd.trailing_zeros() as usize;
-    let is_plain = odd != 0 && piece.get(end..end + 2) == Some(b"\":");
-    is_plain.then(|| space_end(piece, end + 2))
 }
