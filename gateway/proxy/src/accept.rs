@@ -12,7 +12,6 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_policy::{Problem, ProblemCode};
 use pingora::protocols::l4::stream::Stream as Connection;
 use pingora::protocols::{GetSocketDigest, SocketDigest};
 use pingora::server::ShutdownWatch;
@@ -21,7 +20,7 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep};
 
-use crate::capacity::{Place, Shed};
+use crate::capacity::{Place, Shed, turned_away};
 use crate::client_address::is_trusted;
 use crate::connection::{Connections, stopped};
 use crate::metrics::Counted;
@@ -32,8 +31,6 @@ use crate::trace::request_id;
 const RESPITE: Duration = Duration::from_millis(100);
 /// How often the log says that there are none.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
-/// When a client that was turned away may try again.
-const RETRY_AFTER_S: u64 = 1;
 
 /// Accepts until `shutdown`. Connections under way go on after it.
 pub(crate) async fn accept(
@@ -114,10 +111,9 @@ fn turn_away(connections: &Connections, stream: &TcpStream, shed: Shed) {
     if connections.is_tls() {
         return;
     }
-    let problem = Problem::new(ProblemCode::Overloaded).retry_after_s(RETRY_AFTER_S);
     let style = gateway.serving().snapshot.rules.errors;
     let id = request_id(std::iter::empty());
-    let bytes = raw_problem(&problem, style, &id, gateway.parts.clock.wall());
+    let bytes = raw_problem(&turned_away(), style, &id, gateway.parts.clock.wall());
     let _ = stream.try_write(&bytes);
     // The end first: closing with a request unread would reset the answer away.
     let _ = SockRef::from(stream).shutdown(std::net::Shutdown::Write);

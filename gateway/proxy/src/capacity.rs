@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gateway_limits::network;
+use gateway_policy::{Problem, ProblemCode};
 use parking_lot::Mutex;
 
 /// So that connections that begin and end do not wait for each other.
@@ -63,6 +64,11 @@ impl Shed {
             Shed::Http2Flood => "http2_flood",
         }
     }
+}
+
+/// What a client is told that is turned away.
+pub(crate) fn turned_away() -> Problem {
+    Problem::new(ProblemCode::Overloaded).retry_after_s(1)
 }
 
 /// What there is at the moment.

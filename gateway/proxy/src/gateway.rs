@@ -19,7 +19,7 @@ use pingora::time::timeout;
 
 use crate::access_log::AccessLog;
 use crate::account;
-use crate::capacity::{Capacity, Shed};
+use crate::capacity::{Capacity, Shed, turned_away};
 use crate::clock::Clock;
 use crate::docs::{CONTENT_SECURITY_POLICY, Docs, Page};
 use crate::exchange::{AuthResult, Exchange, Failure, Fault};
@@ -34,8 +34,6 @@ use crate::whoami;
 
 /// How long the last bytes of an answer that is cut may take.
 const FAREWELL: Duration = Duration::from_millis(250);
-/// When a client that was turned away may try again.
-const RETRY_AFTER_S: u64 = 1;
 
 /// One published state: decisions, and the upstreams that their ids mean.
 #[derive(Debug)]
@@ -199,8 +197,7 @@ impl Gateway {
     /// There are as many requests under way as there may be. Nothing is asked of this one, not even its key.
     fn shed(&self) -> Failure {
         self.parts.metrics.shed(Shed::RequestsInFlight);
-        let problem = Problem::new(ProblemCode::Overloaded).retry_after_s(RETRY_AFTER_S);
-        Failure::told(problem, Fault::Gateway)
+        Failure::told(turned_away(), Fault::Gateway)
     }
 
     async fn answer(

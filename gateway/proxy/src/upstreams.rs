@@ -103,6 +103,33 @@ impl ServerState {
     }
 }
 
+#[cfg(test)]
+impl UpstreamSpec {
+    /// Without servers; every time in it is this one.
+    pub(crate) fn example(time: Duration) -> UpstreamSpec {
+        UpstreamSpec {
+            name: "calls".into(),
+            servers: Vec::new(),
+            balance: Balance::RoundRobin,
+            timeouts: Timeouts { connect: time, first_byte: time, idle: time, total: time },
+            health: None,
+            outlier: OutlierRule {
+                consecutive_failures: 5,
+                base_ejection: time,
+                max_ejection: time,
+                max_ejected_percent: 50,
+            },
+            breaker: BreakerRule { consecutive_failures: 5, probe_interval: time },
+            retries: Retries { max: 1, budget_percent: 10 },
+            connections_max: 10,
+            pending_max: 0,
+            pending_time: time,
+            host: None,
+            tls: None,
+        }
+    }
+}
+
 /// All upstreams of one generation; the order gives the [`UpstreamId`]s.
 #[derive(Debug, Default)]
 pub struct Upstreams {

@@ -6,19 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
-use crate::response_h2::{Http2, PREFACE};
+use crate::response_h2::{
+    DATA, END_HEADERS, END_STREAM, HEADERS, Http2, PING, PREFACE, RST_STREAM, SETTINGS,
+    WINDOW_UPDATE, frame,
+};
 use crate::samples::CALLS;
 use crate::support::{Config, Directory, Gate, Gateway, Key, Reply, Upstream, waiting};
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
 
 /// Frames that a client sends unless it is stopped.
 const FRAMES: u32 = 200_000;
@@ -33,11 +28,6 @@ fn serving(upstream: &Upstream, members: &str) -> (Gateway, Key) {
         .section("bounds", "{ failed_authentications: 1000000 }");
     let limits = json!({ "minute": { "requests": 1_000_000, "window": "1m" } });
     (Gateway::start(&config, &Directory::of([key.clone().with("limits", limits)])), key)
-}
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = (payload.len() as u32).to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
 /// A request's fields, of literals alone (RFC 7541 §6.2.2).

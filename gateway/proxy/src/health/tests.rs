@@ -6,13 +6,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::balance::Balance;
-use crate::breaker::BreakerRule;
-use crate::budget::Retries;
 use crate::listen::TlsFiles;
-use crate::outlier::OutlierRule;
 use crate::tls::Tls;
-use crate::upstreams::{Timeouts, UpstreamSpec, UpstreamTls};
+use crate::upstreams::{UpstreamSpec, UpstreamTls};
 
 fn rule() -> HealthRule {
     HealthRule {
@@ -58,27 +54,8 @@ fn a_check_begins_when_it_is_due_and_none_is_under_way() {
 }
 
 fn spec(tls: Option<UpstreamTls>) -> UpstreamSpec {
-    let long = Duration::from_secs(20);
-    UpstreamSpec {
-        name: "calls".into(),
-        servers: Vec::new(),
-        balance: Balance::RoundRobin,
-        timeouts: Timeouts { connect: long, first_byte: long, idle: long, total: long },
-        health: Some(rule()),
-        outlier: OutlierRule {
-            consecutive_failures: 5,
-            base_ejection: long,
-            max_ejection: long,
-            max_ejected_percent: 50,
-        },
-        breaker: BreakerRule { consecutive_failures: 5, probe_interval: long },
-        retries: Retries { max: 1, budget_percent: 10 },
-        connections_max: 9,
-        pending_max: 0,
-        pending_time: long,
-        host: None,
-        tls,
-    }
+    let example = UpstreamSpec::example(Duration::from_secs(20));
+    UpstreamSpec { health: Some(rule()), tls, ..example }
 }
 
 static HOST: HeaderValue = HeaderValue::from_static("calls.internal:8443");

@@ -9,13 +9,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::*;
-use crate::balance::Balance;
-use crate::breaker::BreakerRule;
-use crate::budget::Retries;
 use crate::listen::TlsFiles;
-use crate::outlier::OutlierRule;
 use crate::tls::Tls;
-use crate::upstreams::{Timeouts, UpstreamTls};
+use crate::upstreams::UpstreamTls;
 use crate::watched::answer_begins;
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -26,27 +22,7 @@ fn pool(connections_max: usize) -> Pool {
 }
 
 fn spec(connections_max: usize) -> UpstreamSpec {
-    let second = Duration::from_secs(1);
-    UpstreamSpec {
-        name: "calls".into(),
-        servers: Vec::new(),
-        balance: Balance::RoundRobin,
-        timeouts: Timeouts { connect: second, first_byte: second, idle: second, total: second },
-        health: None,
-        outlier: OutlierRule {
-            consecutive_failures: 5,
-            base_ejection: second,
-            max_ejection: second,
-            max_ejected_percent: 50,
-        },
-        breaker: BreakerRule { consecutive_failures: 5, probe_interval: second },
-        retries: Retries { max: 1, budget_percent: 10 },
-        connections_max,
-        pending_max: 0,
-        pending_time: second,
-        host: None,
-        tls: None,
-    }
+    UpstreamSpec { connections_max, ..UpstreamSpec::example(Duration::from_secs(1)) }
 }
 
 /// A listening server, and how it is reached.

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::*;
 use crate::balance::Balance;
 use crate::breaker::BreakerRule;
-use crate::budget::Retries;
 use crate::health::HealthRule;
 use crate::outlier::OutlierRule;
 use crate::upstreams::{ServerSpec, Upstreams};
@@ -13,17 +12,12 @@ use crate::upstreams::{ServerSpec, Upstreams};
 const LONG: Duration = Duration::from_secs(600);
 
 fn spec(weights: &[u32]) -> UpstreamSpec {
-    let second = Duration::from_secs(1);
     let server = |(index, weight): (usize, &u32)| ServerSpec {
         address: format!("127.0.0.1:{}", 9000 + index),
         weight: *weight,
     };
     UpstreamSpec {
-        name: "calls".into(),
         servers: weights.iter().enumerate().map(server).collect(),
-        balance: Balance::RoundRobin,
-        timeouts: Timeouts { connect: second, first_byte: second, idle: second, total: second },
-        health: None,
         outlier: OutlierRule {
             consecutive_failures: 3,
             base_ejection: LONG,
@@ -31,12 +25,7 @@ fn spec(weights: &[u32]) -> UpstreamSpec {
             max_ejected_percent: 100,
         },
         breaker: BreakerRule { consecutive_failures: 3, probe_interval: LONG },
-        retries: Retries { max: 1, budget_percent: 10 },
-        connections_max: 10,
-        pending_max: 0,
-        pending_time: second,
-        host: None,
-        tls: None,
+        ..UpstreamSpec::example(Duration::from_secs(1))
     }
 }
 
