@@ -6,24 +6,18 @@ Python's standard library is all that they use, and `psql` where a database is n
 showed: docs/reliability.md.
 """
 
-import argparse
-import json
-import os
 import random
-import signal
 import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
 
 sys.dont_write_bytecode = True  # the repository is no place for what Python caches
 
 from crash import crash  # noqa: E402
 from fleet import (  # noqa: E402
     ACCOUNT, Caller, Database, Gateway, Load, Relay, bearer, running, upstream)
+from proofs import parser, run  # noqa: E402
 
-ROOT = Path(__file__).resolve().parent.parent
 MONTH = {"month": {"requests": 1_000_000, "window": "30d"}}
 #: What the admin API may take to say that the store is away: one bound of a call, and some room.
 REFUSED_WITHIN_SECONDS = 6.0
@@ -32,41 +26,30 @@ SPREAD_SECONDS_MAX = 1.0
 
 def main():
     options = arguments()
-    # Ended from outside, it still ends what it started.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
-    load = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory(prefix="keys-") as folder:
-        binary = options.programs.resolve() / "colonnade-upstream"
-        with upstream(binary, folder) as service:
-            stand = Stand(options, Path(folder), service)
-            told, faults = options.proof(stand)
-    print(json.dumps({"proof": options.name, **told, "load_average_before": round(load, 1),
-                      "faults": faults[:20]}))
-    sys.exit(1 if faults else 0)
+
+    def prove(folder):
+        with upstream(options.programs.resolve() / "colonnade-upstream", str(folder)) as service:
+            return options.proof(Stand(options, folder, service))
+
+    run(options.name, prove)
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    proofs = parser.add_subparsers(dest="name", required=True, metavar="PROOF")
-    for name, proof, words in (
-            ("isolation", isolation, "one key is changed without pause while another is under load"),
-            ("crash", crash, "nothing that was acknowledged is lost by SIGKILL"),
-            ("propagation", propagation, "how long until another gateway refuses a revoked key"),
-            ("away", away, "requests while the store is stopped and while it hangs")):
-        its = proofs.add_parser(name, help=words)
-        its.set_defaults(proof=proof)
-        its.add_argument("--programs", type=Path, default=ROOT / "target" / "release",
-                         metavar="FOLDER", help="where the binaries are (default: target/release)")
+    whole, each = parser(__doc__, (
+        ("isolation", isolation, "one key is changed without pause while another is under load"),
+        ("crash", crash, "nothing that was acknowledged is lost by SIGKILL"),
+        ("propagation", propagation, "how long until another gateway refuses a revoked key"),
+        ("away", away, "requests while the store is stopped and while it hangs")))
+    for name, its in each.items():
         its.add_argument("--quick", action="store_true", help="a tenth of it, for a first look")
         its.add_argument("--seed", type=int, default=1, help="of what is left to chance (default: 1)")
         if name != "isolation":
             its.add_argument("--postgres", metavar="URL", help="a server on which a database is made")
-        if name == "propagation":
-            its.add_argument("--deaf", action="store_true",
-                             help="notifications never arrive: polling alone tells")
-    options = parser.parse_args()
+    each["propagation"].add_argument("--deaf", action="store_true",
+                                     help="notifications never arrive: polling alone tells")
+    options = whole.parse_args()
     if options.name == "away" and not options.postgres:
-        parser.error("away needs --postgres: a file does not go away")
+        whole.error("away needs --postgres: a file does not go away")
     return options
 
 

@@ -6,29 +6,26 @@ gateway has core 0, load and upstream core 1. Needs `wrk`, but for `idle`. What 
 docs/reliability.md.
 """
 
-import argparse
 import contextlib
 import http.client
 import json
 import os
 import re
 import resource
-import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
 
 sys.dont_write_bytecode = True  # the repository is no place for what Python caches
 
+from proofs import parser, run  # noqa: E402
 from stand import (  # noqa: E402
     LOAD_CORE, PROXY_CORE, START_SECONDS_MAX, accepts, directory, free_port, gateway_settings,
     key_text)
 
-ROOT = Path(__file__).resolve().parent.parent
 TARGET = "/bench/1000"
 IDLE_CONNECTIONS = 10_000
 IDLE_KIB_MAX = 20.0
@@ -42,28 +39,17 @@ GUESSERS = 64
 
 def main():
     options = arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
-    load = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory(prefix="overload-") as folder:
-        told, faults = options.proof(options, Path(folder))
-    print(json.dumps({"proof": options.name, **told, "load_average_before": round(load, 1),
-                      "faults": faults}))
-    sys.exit(1 if faults else 0)
+    run(options.name, lambda folder: options.proof(options, folder))
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    proofs = parser.add_subparsers(dest="name", required=True, metavar="PROOF")
-    for name, proof, words in (
-            ("guesses", guesses, "a right key while wrong ones come as fast as they go"),
-            ("twice", twice, "twice as many requests at once as there may be"),
-            ("idle", idle, "what an idle connection takes")):
-        its = proofs.add_parser(name, help=words)
-        its.set_defaults(proof=proof)
-        its.add_argument("--programs", type=Path, default=ROOT / "target" / "release",
-                         metavar="FOLDER", help="where the binaries are (default: target/release)")
+    whole, each = parser(__doc__, (
+        ("guesses", guesses, "a right key while wrong ones come as fast as they go"),
+        ("twice", twice, "twice as many requests at once as there may be"),
+        ("idle", idle, "what an idle connection takes")))
+    for its in each.values():
         its.add_argument("--seconds", type=int, default=30, help="of load (default: 30)")
-    return parser.parse_args()
+    return whole.parse_args()
 
 
 class Gateway:

@@ -5,12 +5,10 @@ Each prints one line of JSON with what it saw; `faults` must be empty, else the 
 Python's standard library is all that they use. What they showed: docs/reliability.md.
 """
 
-import argparse
 import contextlib
 import hashlib
 import http.client
 import json
-import os
 import random
 import re
 import signal
@@ -18,18 +16,16 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.request
 from collections import Counter
-from pathlib import Path
 
 sys.dont_write_bytecode = True  # the repository is no place for what Python caches
 
 from fleet import Caller, Program, address, bearer, running  # noqa: E402
+from proofs import parser, run  # noqa: E402
 
-ROOT = Path(__file__).resolve().parent.parent
 KEY = "avoca_" + hashlib.sha256(b"upstreams").hexdigest()
 #: The promises, in seconds.
 FIRST_MAX, OPEN_MAX, BACK_MAX, PROBE_EVERY = 1.1, 0.005, 2.0, 1.0
@@ -41,29 +37,18 @@ BODY = "/bench/200"
 
 def main():
     options = arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
-    load = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory(prefix="upstreams-") as folder:
-        told, faults = options.proof(options, Path(folder))
-    print(json.dumps({"proof": options.name, **told, "load_average_before": round(load, 1),
-                      "faults": faults[:20]}))
-    sys.exit(1 if faults else 0)
+    run(options.name, lambda folder: options.proof(options, folder))
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    proofs = parser.add_subparsers(dest="name", required=True, metavar="PROOF")
-    for name, proof, words in (
-            ("dead", dead, "an upstream is killed and started again: refused at once, found soon"),
-            ("frozen", frozen, "the same of one that is stopped, so that it accepts and says nothing"),
-            ("isolation", isolation, "one upstream hangs and is full; another is as quick as ever"),
-            ("retries", retries, "every second connection is reset: how often requests go up")):
-        its = proofs.add_parser(name, help=words)
-        its.set_defaults(proof=proof)
-        its.add_argument("--programs", type=Path, default=ROOT / "target" / "release",
-                         metavar="FOLDER", help="where the binaries are (default: target/release)")
+    whole, each = parser(__doc__, (
+        ("dead", dead, "an upstream is killed and started again: refused at once, found soon"),
+        ("frozen", frozen, "the same of one that is stopped, so that it accepts and says nothing"),
+        ("isolation", isolation, "one upstream hangs and is full; another is as quick as ever"),
+        ("retries", retries, "every second connection is reset: how often requests go up")))
+    for its in each.values():
         its.add_argument("--rounds", type=int, default=5, help="how often (default: 5)")
-    return parser.parse_args()
+    return whole.parse_args()
 
 
 class Gateway:
