@@ -18,7 +18,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::guard::ClientAddress;
@@ -45,29 +45,64 @@ const HEADERS_MAX: usize = 100;
 /// How long to wait for descriptors when there are none left.
 const RESPITE: Duration = Duration::from_millis(100);
 
-/// Serves until the process ends.
-pub async fn serve(listener: TcpListener, router: Router) {
-    serve_within(listener, router, BOUNDS).await;
+/// Serves until `stop` says so, finishes what is under way then, each within its bounds, and gives the
+/// socket back. Without a `stop` that says so it serves until the process ends.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: watch::Receiver<bool>,
+) -> TcpListener {
+    serve_within(listener, router, stop, BOUNDS).await
 }
 
-async fn serve_within(listener: TcpListener, router: Router, bounds: Bounds) {
+async fn serve_within(
+    listener: TcpListener,
+    router: Router,
+    stop: watch::Receiver<bool>,
+    bounds: Bounds,
+) -> TcpListener {
     let places = Arc::new(Semaphore::new(bounds.connections));
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-        match listener.accept().await {
+    loop {
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            biased;
+            () = stopped(stop.clone()) => break,
+            accepted = accepted => accepted,
+        };
+        match accepted {
             Ok((stream, peer)) => {
-                let router = router.clone();
+                let (router, stop) = (router.clone(), stop.clone());
                 tokio::spawn(async move {
-                    converse(stream, ClientAddress(peer.ip()), router, bounds).await;
+                    converse(stream, ClientAddress(peer.ip()), router, stop, bounds).await;
                     drop(place);
                 });
             }
             Err(_) => sleep(RESPITE).await,
         }
     }
+    let all = u32::try_from(bounds.connections).unwrap_or(u32::MAX);
+    let _ = places.acquire_many(all).await;
+    listener
+}
+
+/// Waits until somebody says stop; for ever where nobody can.
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending().await
+    }
 }
 
 /// One connection from its first head to its end. Its errors are its client's.
-async fn converse(stream: TcpStream, client: ClientAddress, router: Router, bounds: Bounds) {
+async fn converse(
+    stream: TcpStream,
+    client: ClientAddress,
+    router: Router,
+    stop: watch::Receiver<bool>,
+    bounds: Bounds,
+) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(bounds.head_time)
@@ -79,10 +114,14 @@ async fn converse(stream: TcpStream, client: ClientAddress, router: Router, boun
         router.call(request)
     });
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
-    if timeout(bounds.connection_time, connection.as_mut()).await.is_err() {
-        connection.as_mut().graceful_shutdown();
-        let _ = timeout(bounds.head_time, connection).await;
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = sleep(bounds.connection_time) => {}
+        () = stopped(stop) => {}
     }
+    // What is under way may still be finished.
+    connection.as_mut().graceful_shutdown();
+    let _ = timeout(bounds.head_time, connection).await;
 }
 
 #[cfg(test)]
@@ -101,11 +140,16 @@ mod tests {
     const SOON: Duration = Duration::from_secs(5);
     const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
+    /// Nobody can say stop any more.
+    fn never() -> watch::Receiver<bool> {
+        watch::channel(false).1
+    }
+
     async fn serving(bounds: Bounds) -> std::io::Result<SocketAddr> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let router = Router::new().route("/", get(|| async { "served" }));
-        tokio::spawn(serve_within(listener, router, bounds));
+        tokio::spawn(serve_within(listener, router, never(), bounds));
         Ok(address)
     }
 
@@ -124,7 +168,7 @@ mod tests {
             from.to_string()
         };
         let router = Router::new().route("/", get(told));
-        tokio::spawn(serve_within(listener, router, BOUNDS));
+        tokio::spawn(serve_within(listener, router, never(), BOUNDS));
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await?;
         assert!(rest(stream).await?.ends_with("\r\n127.0.0.1"));
@@ -196,6 +240,35 @@ mod tests {
             let said = String::from_utf8_lossy(&piece[..read]);
             assert!(said.starts_with("HTTP/1.1 431 "), "{said}");
         }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_stop_finishes_what_is_under_way_and_gives_the_socket_back() -> std::io::Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let slow = || async {
+            sleep(SHORT).await;
+            "served"
+        };
+        let router = Router::new().route("/", get(slow));
+        let (stop, stopping) = watch::channel(false);
+        let serving = tokio::spawn(serve_within(listener, router.clone(), stopping, BOUNDS));
+        let mut idle = TcpStream::connect(address).await?;
+        idle.write_all(GET).await?;
+        assert!(idle.read(&mut [0; 1024]).await? > 0);
+        let mut under_way = TcpStream::connect(address).await?;
+        under_way.write_all(GET).await?;
+        sleep(SHORT / 3).await;
+        assert!(stop.send(true).is_ok());
+        let listener = timeout(SOON, serving).await??;
+        assert!(rest(under_way).await?.ends_with("served"));
+        assert_eq!(rest(idle).await?, "", "it is closed, not left to time out");
+        // Who came meanwhile waits for whoever serves next.
+        let mut waiting = TcpStream::connect(address).await?;
+        waiting.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await?;
+        tokio::spawn(serve_within(listener, router, never(), BOUNDS));
+        assert!(rest(waiting).await?.ends_with("served"));
         Ok(())
     }
 }

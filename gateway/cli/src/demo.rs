@@ -85,7 +85,7 @@ impl Demo {
         let around = surroundings(&upstreams, &admin_token);
         fs::write(&config, configuration(&around)).map_err(told)?;
         fill(&config, &around, &directory(&key))?;
-        let server = Server::start(&config, around).map_err(|(_, lines)| lines)?;
+        let server = Server::start(&config, around).map_err(|(_, lines)| lines)?.alone();
         Ok(Demo { server, upstreams, key, admin_token, folder })
     }
 

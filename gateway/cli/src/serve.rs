@@ -1,4 +1,6 @@
-//! The composition root of a serving process: runtimes, listeners, publisher, signals, drain.
+//! The composition root of a serving process: runtimes, listeners, publisher.
+//!
+//! Not here: from ready to the end (`life`).
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -6,12 +8,11 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use gateway_admin::{
-    AdminParts, Probe, Records, ReloadOutcome, TelemetryParts, admin_router,
-    serve as serve_control, telemetry_router,
+    AdminParts, Probe, Records, ReloadOutcome, TelemetryParts, admin_router, telemetry_router,
 };
 use gateway_proxy::{
-    AccessLog, Bound, Clock, Gateway, GatewayParts, ListenerSpec, ProxyMetrics, TlsFiles, bind,
-    register_new_columns, register_upstreams, serve as serve_listener,
+    AccessLog, Bound, Clock, Gateway, GatewayParts, ListenerSpec, MOVING_MAX, Moved, ProxyMetrics,
+    TlsFiles, bind, register_new_columns, register_upstreams, serve as serve_listener,
 };
 use gateway_settings::{AccessLog as AccessLogTarget, Settings};
 use gateway_store::check_regular;
@@ -19,29 +20,28 @@ use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::control::ControlPlane;
 use crate::counting::Counting;
 use crate::descriptors;
 use crate::exit::{self, Failed};
 use crate::feed::{self, Feed};
+use crate::handover;
+use crate::handover::predecessor::Predecessor;
+use crate::life::Life;
 use crate::load::Surroundings;
 use crate::logging;
 use crate::node::{ServingNode, all_permissions};
 use crate::publish::{POLL_EVERY, Publisher};
 use crate::service::Manager;
-use crate::signals::{Signals, Wish};
+use crate::signals::Signals;
 use crate::terminal;
 use crate::upstreams::tend;
 
-/// Least time between the last answer and the end, for the client's side to read it.
-const SETTLE: Duration = Duration::from_millis(20);
 const CLOCK_TICK: Duration = Duration::from_secs(1);
 /// The variable that gives one admin token with every permission.
 pub(crate) const ADMIN_TOKEN: &str = "COLONNADE_ADMIN_TOKEN";
 /// What a service manager shows.
-const SERVING: &str = "serving";
-const RELOAD_FAILED: &str = "serving; the last reload failed and changed nothing";
-/// How long the last flush of usage may take.
-const LAST_FLUSH: Duration = Duration::from_secs(3);
+pub(crate) const SERVING: &str = "serving";
 
 /// `colonnade run`.
 pub(crate) fn run(path: &Path) -> u8 {
@@ -64,18 +64,8 @@ pub(crate) type Reload = oneshot::Sender<ReloadOutcome>;
 /// A serving process.
 pub(crate) struct Server {
     control: tokio::runtime::Runtime,
-    data: pingora_runtime::Runtime,
-    gateway: Arc<Gateway>,
     addresses: Addresses,
-    stop: watch::Sender<bool>,
-    reloads: mpsc::Sender<Reload>,
-    signals: Signals,
-    delay: Duration,
-    grace: Duration,
-    /// The store, and usage on its way there.
-    store: Option<(Feed, Arc<Counting>)>,
-    clock: Arc<Clock>,
-    manager: Manager,
+    life: Life,
 }
 
 /// Where the process listens.
@@ -87,8 +77,10 @@ pub(crate) struct Addresses {
 }
 
 impl Server {
-    /// Loads, binds and serves. When this returns, every address answers.
+    /// Loads, binds and serves; goes on where a predecessor stops, if there is one. When this returns, every
+    /// address answers.
     pub(crate) fn start(path: &Path, around: Surroundings) -> Result<Server, Failed> {
+        let mut predecessor = Predecessor::find().map_err(|error| failed(&error))?;
         // Of the two providers that the tree could use, ring needs nothing but a C compiler.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let registry = Registry::new();
@@ -111,8 +103,12 @@ impl Server {
         let descriptors = descriptors::raise();
         let gateway = gateway(&publisher, &settings, &registry, descriptors)?;
         build_facts(&registry).map_err(|error| failed(&error))?;
-        let bound = bind_all(&settings)?;
-        let (admin, telemetry) = control.block_on(control_listeners(&settings))?;
+        let mut sockets = Sockets { predecessor: predecessor.as_mut(), named: Vec::new() };
+        let bound = bind_all(&settings, &mut sockets)?;
+        let _inside = control.enter();
+        let admin = sockets.control("admin", settings.admin.address)?;
+        let telemetry = sockets.control("telemetry", settings.telemetry.address)?;
+        let sockets = sockets.named;
         // Before anybody hears that it is ready: a signal must find its listener.
         let signals = control.block_on(async { Signals::listen() });
         let signals = signals.map_err(|error| failed(&error))?;
@@ -121,20 +117,26 @@ impl Server {
             admin: admin.local_addr().map_err(|error| failed(&error))?,
             telemetry: telemetry.local_addr().map_err(|error| failed(&error))?,
         };
-        let (stop, stopping) = watch::channel(false);
-        let data = data_runtime(&gateway, bound, &stopping);
-        let (reloads, requests) = mpsc::channel(8);
-        let parts = telemetry_parts(&gateway, registry);
-        control.spawn(serve_control(telemetry, telemetry_router(parts)));
+        let meters = publisher.meters();
         let clock = publisher.clock();
         let store = feed.map(|feed| {
             let (store, node) = (Arc::clone(&feed.store), feed.node.clone());
             (feed, Arc::new(Counting::new(store, publisher.meters(), node)))
         });
+        let (reloads, requests) = mpsc::channel(8);
         let parts = admin_parts(&gateway, &publisher, reloads.clone(), admin_token, store.clone());
-        control.spawn(serve_control(admin, admin_router(parts)));
-        control.spawn(tend(publisher.published()));
+        let published = publisher.published();
         let publisher = Arc::new(std::sync::Mutex::new(publisher));
+        if let Some(predecessor) = &predecessor {
+            predecessor.await_turn(&meters).map_err(|error| failed(&error))?;
+            // What changed while this was loading holds from the first request on.
+            control.block_on(caught_up(&publisher, store.as_ref()))?;
+        }
+        let (stop, stopping) = watch::channel(false);
+        let (data, moved) = data_runtime(&gateway, bound, &stopping);
+        let telemetry = (telemetry, telemetry_router(telemetry_parts(&gateway, registry)));
+        let control_plane = ControlPlane::serve([(admin, admin_router(parts)), telemetry]);
+        control.spawn(tend(published));
         if let Some((feed, counting)) = &store {
             let now = || {
                 let clock = Arc::clone(&clock);
@@ -144,30 +146,50 @@ impl Server {
             control.spawn(feed.clone().beat(now()));
             control.spawn(Arc::clone(counting).run(now()));
         }
+        if let Some(predecessor) = predecessor {
+            predecessor.follow(moved).map_err(|error| failed(&error))?;
+        }
         let manager = Manager::find();
         control.spawn(publish_loop(publisher, requests));
         control.spawn(beat(Arc::clone(&clock), manager.clone()));
-        let server = Server {
-            control,
+        let life = Life {
             data,
             gateway,
-            addresses,
-            stop,
+            stop: Some(stop),
+            control_plane: Some(control_plane),
+            sockets: Arc::new(sockets),
             reloads,
             signals,
             delay: Duration::from_millis(settings.drain.delay_ms),
             grace: Duration::from_millis(settings.drain.grace_ms),
             store,
+            meters,
             clock,
             manager,
         };
+        drop(_inside);
+        let server = Server { control, addresses, life };
         server.announce();
-        server.manager.ready(SERVING);
+        server.life.manager.ready(SERVING);
         Ok(server)
     }
 
     pub(crate) fn addresses(&self) -> &Addresses {
         &self.addresses
+    }
+
+    /// Serves to the end. The exit code.
+    pub(crate) fn until_stopped(self) -> u8 {
+        let Server { control, life, .. } = self;
+        let code = control.block_on(life.live());
+        control.shutdown_background();
+        code
+    }
+
+    /// No other process can go on with what this one serves.
+    pub(crate) fn alone(mut self) -> Server {
+        self.life.sockets = Arc::default();
+        self
     }
 
     fn announce(&self) {
@@ -179,77 +201,6 @@ impl Server {
             "ready"
         );
     }
-
-    /// Serves until a signal says stop, then drains. The exit code.
-    pub(crate) fn until_stopped(self) -> u8 {
-        let Server { control, data, gateway, stop, reloads, mut signals, delay, grace, .. } = self;
-        let (store, clock, manager) = (self.store, self.clock, self.manager);
-        let outcome = control.block_on(async {
-            loop {
-                match signals.next().await {
-                    Wish::Stop => break,
-                    Wish::Reload => {
-                        gateway.reopen_access_log();
-                        manager.reloading();
-                        let (answer, outcome) = oneshot::channel();
-                        let _ = reloads.send(answer).await;
-                        tokio::spawn(tell_reload(outcome, manager.clone()));
-                    }
-                }
-            }
-            manager.stopping();
-            tokio::select! {
-                () = drain(&gateway, &stop, delay, grace) => exit::OK,
-                () = second_stop(&mut signals) => exit::FAILED,
-            }
-        });
-        // Who stops at once does not wait for a store.
-        if let Some((feed, counting)) = store.filter(|_| outcome == exit::OK) {
-            let last = async {
-                let flushed = counting.flush(clock.wall()).await;
-                feed.leave().await;
-                flushed
-            };
-            let flushed = control.block_on(async { tokio::time::timeout(LAST_FLUSH, last).await });
-            if !matches!(flushed, Ok(Ok(()))) {
-                tracing::error!("usage that was not flushed is lost: the store does not answer");
-            }
-        }
-        gateway.close();
-        // The process ends now, whatever still hangs on a connection: to join the threads that serve
-        // could wait for one that does not look up.
-        std::mem::forget(data);
-        control.shutdown_background();
-        outcome
-    }
-}
-
-/// Tells the service manager how the reload went that a signal asked for.
-async fn tell_reload(outcome: oneshot::Receiver<ReloadOutcome>, manager: Manager) {
-    let is_good = outcome.await.is_ok_and(|outcome| outcome.ok);
-    manager.ready(if is_good { SERVING } else { RELOAD_FAILED });
-}
-
-/// Not ready, wait, stop accepting, finish what is under way.
-async fn drain(gateway: &Gateway, stop: &watch::Sender<bool>, delay: Duration, grace: Duration) {
-    tracing::info!(delay_ms = delay.as_millis() as u64, "draining");
-    gateway.drain();
-    tokio::time::sleep(delay).await;
-    let _ = stop.send(true);
-    let finished = async {
-        while gateway.in_flight() > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    if tokio::time::timeout(grace, finished).await.is_err() {
-        tracing::warn!(under_way = gateway.in_flight(), "the grace period is over");
-    }
-    tokio::time::sleep(SETTLE).await;
-    tracing::info!("stopped");
-}
-
-async fn second_stop(signals: &mut Signals) {
-    while signals.next().await != Wish::Stop {}
 }
 
 fn failed(error: &dyn std::fmt::Display) -> Failed {
@@ -305,39 +256,74 @@ fn build_facts(registry: &Registry) -> prometheus::Result<()> {
     registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
 }
 
-fn bind_all(settings: &Settings) -> Result<Vec<Bound>, Failed> {
-    settings
-        .listeners
-        .iter()
-        .map(|listener| {
-            for path in listener.tls.iter().flat_map(|tls| [&tls.certificate, &tls.key]) {
-                // A pipe in its place would hang the start.
-                check_regular(path).map_err(|error| failed(&error))?;
-            }
-            bind(ListenerSpec {
-                address: listener.address.to_string(),
-                tls: listener.tls.as_ref().map(|tls| TlsFiles {
-                    certificate: tls.certificate.clone(),
-                    key: tls.key.clone(),
-                }),
-                trusted_proxies: listener.trusted_proxies.clone(),
-                h2c: listener.h2c,
-            })
-            .map_err(|error| failed(&error))
-        })
-        .collect()
+/// Listening sockets: a predecessor's where it has one of that name, else new ones.
+struct Sockets<'a> {
+    predecessor: Option<&'a mut Predecessor>,
+    /// Each once more, to be handed over in turn.
+    named: Vec<(String, std::net::TcpListener)>,
 }
 
-/// The sockets of admin and telemetry.
-async fn control_listeners(settings: &Settings) -> Result<(TcpListener, TcpListener), Failed> {
-    let bound = async |what: &str, address: SocketAddr| {
-        let listener = TcpListener::bind(address).await;
-        listener.map_err(|error| failed(&format!("cannot listen on {address} ({what}): {error}")))
-    };
-    Ok((
-        bound("admin", settings.admin.address).await?,
-        bound("telemetry", settings.telemetry.address).await?,
-    ))
+impl Sockets<'_> {
+    fn inherited(&mut self, name: &str) -> Option<std::net::TcpListener> {
+        self.predecessor.as_mut()?.socket(name)
+    }
+
+    fn keep(
+        &mut self,
+        name: String,
+        copy: std::io::Result<std::net::TcpListener>,
+    ) -> Result<(), Failed> {
+        self.named.push((name, copy.map_err(|error| failed(&error))?));
+        Ok(())
+    }
+
+    /// The socket of admin or telemetry.
+    fn control(&mut self, role: &str, address: SocketAddr) -> Result<TcpListener, Failed> {
+        let name = handover::name(role, address);
+        let refused = |error| failed(&format!("cannot listen on {address} ({role}): {error}"));
+        let socket = match self.inherited(&name) {
+            Some(socket) => socket,
+            None => std::net::TcpListener::bind(address).map_err(refused)?,
+        };
+        socket.set_nonblocking(true).map_err(refused)?;
+        self.keep(name, socket.try_clone())?;
+        TcpListener::from_std(socket).map_err(refused)
+    }
+}
+
+fn bind_all(settings: &Settings, sockets: &mut Sockets<'_>) -> Result<Vec<Bound>, Failed> {
+    let mut all = Vec::new();
+    for (place, listener) in settings.listeners.iter().enumerate() {
+        for path in listener.tls.iter().flat_map(|tls| [&tls.certificate, &tls.key]) {
+            // A pipe in its place would hang the start.
+            check_regular(path).map_err(|error| failed(&error))?;
+        }
+        let spec = ListenerSpec {
+            place,
+            address: listener.address.to_string(),
+            tls: listener
+                .tls
+                .as_ref()
+                .map(|tls| TlsFiles { certificate: tls.certificate.clone(), key: tls.key.clone() }),
+            trusted_proxies: listener.trusted_proxies.clone(),
+            h2c: listener.h2c,
+        };
+        let name = handover::name("proxy", listener.address);
+        let bound = bind(spec, sockets.inherited(&name)).map_err(|error| failed(&error))?;
+        sockets.keep(name, bound.socket())?;
+        all.push(bound);
+    }
+    Ok(all)
+}
+
+/// Brings what changed since everything was read; without it a key that was revoked meanwhile would live.
+async fn caught_up(
+    publisher: &SharedPublisher,
+    store: Option<&(Feed, Arc<Counting>)>,
+) -> Result<(), Failed> {
+    blocking(publisher, Publisher::poll).await;
+    let Some((feed, _)) = store else { return Ok(()) };
+    feed.caught_up(publisher).await.map_err(|error| failed(&format!("the store: {error}")))
 }
 
 /// One single-thread runtime a core: connections stay where they were accepted.
@@ -345,14 +331,17 @@ fn data_runtime(
     gateway: &Arc<Gateway>,
     bound: Vec<Bound>,
     stopping: &watch::Receiver<bool>,
-) -> pingora_runtime::Runtime {
+) -> (pingora_runtime::Runtime, Vec<mpsc::Sender<Moved>>) {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let data = pingora_runtime::Runtime::new_no_steal(cores, "proxy");
+    let mut senders = Vec::new();
     for listener in bound {
-        let serving = serve_listener(Arc::clone(gateway), listener, stopping.clone());
+        let (sender, moved) = mpsc::channel(MOVING_MAX);
+        let serving = serve_listener(Arc::clone(gateway), listener, moved, stopping.clone());
         data.get_handle().spawn(serving);
+        senders.push(sender);
     }
-    data
+    (data, senders)
 }
 
 fn telemetry_parts(gateway: &Arc<Gateway>, registry: Registry) -> TelemetryParts {

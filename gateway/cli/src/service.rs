@@ -41,6 +41,11 @@ impl Manager {
         }
     }
 
+    /// Another process serves from now on, and will tell the rest.
+    pub(crate) fn followed_by(&self, pid: u32) {
+        self.tell(vec![NotifyState::MainPid(pid)]);
+    }
+
     /// The drain began.
     pub(crate) fn stopping(&self) {
         self.tell(vec![NotifyState::Stopping, NotifyState::Status("draining")]);

@@ -1,4 +1,5 @@
-//! What signals mean: SIGHUP reloads; SIGTERM and SIGINT drain and stop; a second one stops at once.
+//! What signals mean: SIGHUP reloads; SIGUSR2 exchanges the binary; SIGTERM and SIGINT drain and stop; a
+//! second one stops at once.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -7,6 +8,7 @@ pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    exchange: Signal,
 }
 
 /// What to do.
@@ -14,6 +16,8 @@ pub(crate) struct Signals {
 pub(crate) enum Wish {
     Stop,
     Reload,
+    /// Start the program anew, and let it go on.
+    Exchange,
 }
 
 impl Signals {
@@ -23,6 +27,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            exchange: signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -32,6 +37,7 @@ impl Signals {
             _ = self.terminate.recv() => Wish::Stop,
             _ = self.interrupt.recv() => Wish::Stop,
             _ = self.hangup.recv() => Wish::Reload,
+            _ = self.exchange.recv() => Wish::Exchange,
         }
     }
 }

@@ -12,7 +12,7 @@
 //! their snapshot, within seconds, so ten minutes later nobody can hold the line's number, and no
 //! generation has to be checked by every request. A key that comes back in time finds its counts.
 //!
-//! Cost: about 170 bytes a key; an assignment that changes nothing is one hash look-up.
+//! Cost: about 170 bytes a key; an assignment that changes nothing is two hash look-ups.
 
 use std::collections::HashMap;
 
@@ -74,20 +74,46 @@ impl Book {
         quotas: &Quotas,
         clear: impl Fn(u32, u8),
     ) -> Result<(u32, Places), MetersFull> {
-        if let Some(held) = self.held.get_mut(key_id) {
-            held.gone_since = None;
-            return Ok((held.line, held.places(quotas.signs(), clear)));
+        let held = self.held_by(key_id)?;
+        held.gone_since = None;
+        Ok((held.line, held.places(quotas.signs(), clear)))
+    }
+
+    /// The key's line and the word of one limit, whether the key has it now or not.
+    pub(crate) fn place_of(
+        &mut self,
+        key_id: &str,
+        sign: Sign,
+        clear: impl Fn(u32, u8),
+    ) -> Result<(u32, u8), MetersFull> {
+        let held = self.held_by(key_id)?;
+        let known = held.words.iter().position(|word| word.sign == sign);
+        let word = known.unwrap_or_else(|| held.open(sign, clear));
+        Ok((held.line, word as u8))
+    }
+
+    /// Every word of every key: key, line, word and meaning.
+    pub(crate) fn each_word(&self, mut tell: impl FnMut(&str, u32, u8, Sign)) {
+        for (key_id, held) in &self.held {
+            for (place, word) in held.words.iter().enumerate() {
+                tell(key_id, held.line, place as u8, word.sign);
+            }
         }
-        let line = self.free_line()?;
-        let mut held = Held { line, turn: 0, gone_since: None, words: Vec::new() };
-        let places = held.places(quotas.signs(), clear);
-        self.held.insert(key_id.into(), held);
-        let index = line as usize;
-        if self.ids.len() <= index {
-            self.ids.resize(index + 1, None);
+    }
+
+    /// What the key holds, a line of its own at least.
+    fn held_by(&mut self, key_id: &str) -> Result<&mut Held, MetersFull> {
+        if !self.held.contains_key(key_id) {
+            let line = self.free_line()?;
+            let index = line as usize;
+            if self.ids.len() <= index {
+                self.ids.resize(index + 1, None);
+            }
+            self.ids[index] = Some(key_id.into());
+            let held = Held { line, turn: 0, gone_since: None, words: Vec::new() };
+            self.held.insert(key_id.into(), held);
         }
-        self.ids[index] = Some(key_id.into());
-        Ok((line, places))
+        self.held.get_mut(key_id).ok_or(MetersFull { keys_max: self.lines_max })
     }
 
     /// The key that holds a line.

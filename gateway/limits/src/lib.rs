@@ -11,6 +11,7 @@
 //! | `window` | the arithmetic of one limit on one 64-bit word; pure |
 //! | `meters` | the words: one cache line a key, compare-and-swap, all limits or none |
 //! | `book` | which key holds which line and word; cold path, behind a mutex |
+//! | `carried` | counts on their way to the process that goes on |
 //! | `allowance` | what a decision tells the caller |
 //! | `usage` | how often each key was used |
 //! | `throttle` | failed authentications by address; behind the locks of its shards, failures only |
@@ -23,6 +24,7 @@
 
 mod allowance;
 mod book;
+mod carried;
 mod meters;
 mod quota;
 mod throttle;
@@ -32,6 +34,7 @@ mod window;
 
 pub use allowance::{Allowance, LimitState, Spent};
 pub use book::MetersFull;
+pub use carried::Count;
 pub use meters::{Meters, Slot};
 pub use quota::{
     BURST_MAX, LIMITS_PER_KEY_MAX, NAME_BYTES_MAX, Quota, QuotaError, QuotaKind, Quotas,

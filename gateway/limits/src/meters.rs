@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 
 use crate::allowance::{Allowance, LimitState, Spent};
 use crate::book::{Book, MetersFull, Places, WORDS};
-use crate::quota::{LIMITS_PER_KEY_MAX, Quotas};
+use crate::quota::{LIMITS_PER_KEY_MAX, Quotas, Sign};
 use crate::time::UnixMs;
 use crate::usage::{Tally, Use, Used};
 use crate::window::{AT_MS_MAX, Rule, Verdict};
@@ -128,6 +128,27 @@ impl Meters {
                 taken(key_id, used);
             }
         });
+    }
+
+    /// Every word of every key that is known, with its meaning. `tell` runs under the lock.
+    pub(crate) fn each_word(&self, mut tell: impl FnMut(&str, Sign, u64)) {
+        self.book.lock().each_word(|key_id, line, place, sign| {
+            if let Some(line) = self.line(line) {
+                tell(key_id, sign, line.word(place).load(Ordering::Acquire));
+            }
+        });
+    }
+
+    /// Sets the word of a key that has this meaning; the key need not be known yet.
+    pub(crate) fn set_word(&self, key_id: &str, sign: Sign, to: u64) -> Result<(), MetersFull> {
+        let mut book = self.book.lock();
+        let (line, place) = book.place_of(key_id, sign, |line, word| self.clear(line, word))?;
+        self.open_segment(line);
+        self.tally.open(line);
+        if let Some(line) = self.line(line) {
+            line.word(place).store(to, Ordering::Release);
+        }
+        Ok(())
     }
 
     fn line(&self, line: u32) -> Option<&Line> {

@@ -143,6 +143,25 @@ impl Sign {
     pub(crate) fn window_ms(self) -> u64 {
         self.0 >> 4
     }
+
+    /// `None` for what no version has made. What a bucket holds is not part of it.
+    pub(crate) fn kind(self) -> Option<QuotaKind> {
+        match self.0 >> 2 & 3 {
+            0 => Some(QuotaKind::Window),
+            1 => Some(QuotaKind::Sliding),
+            2 => Some(QuotaKind::Gcra { burst: 0 }),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// Any number is a sign; one that no limit has is never asked for.
+    pub(crate) fn from_bits(bits: u64) -> Sign {
+        Sign(bits)
+    }
 }
 
 fn signs_of(declared: &[Quota]) -> Box<[Sign]> {

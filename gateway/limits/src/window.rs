@@ -21,7 +21,8 @@
 //! widely used approximation of a sliding log under evenly spread load.
 
 use crate::allowance::LimitState;
-use crate::quota::{Quota, QuotaKind};
+use crate::quota::{Quota, QuotaKind, Sign};
+use crate::time::UnixMs;
 
 /// How late a reading may be, beyond one window, and still be judged in the word's window.
 pub(crate) const LATE_MS_MAX: u64 = 10_000;
@@ -296,6 +297,22 @@ impl Rule {
     fn bucket_state(&self, step: u64, depth: u64, full_at: u64, at_ms: u64) -> LimitState {
         let room = ((at_ms << FINE_BITS) + depth).saturating_sub(full_at);
         state(self.requests, room / step.max(1), fine_to_ms(full_at), at_ms)
+    }
+}
+
+/// Whether a word says nothing of any request from `at` on, with a window and a clock's lateness to spare.
+pub(crate) fn is_over(sign: Sign, word: u64, at: UnixMs) -> bool {
+    let at_ms = at.0.min(AT_MS_MAX).saturating_sub(LATE_MS_MAX);
+    let Some(mine) = at_ms.checked_div(sign.window_ms()) else { return true };
+    match sign.kind() {
+        Some(QuotaKind::Window) => (word >> COUNT_BITS).saturating_add(2) <= mine,
+        Some(QuotaKind::Sliding) => {
+            let passed = mine.wrapping_sub(word >> (2 * COUNT_BITS)) & SLIDING_MASK;
+            // The second half of the circle is future.
+            (3..=SLIDING_MASK / 2).contains(&passed)
+        }
+        Some(QuotaKind::Gcra { .. }) => word >> FINE_BITS < at_ms,
+        None => true,
     }
 }
 

@@ -58,6 +58,6 @@ pub use team::{TeamError, TeamNaming, TeamRule};
 pub use token::{Digest, DigestError, DigestKind, Pepper};
 
 pub use gateway_limits::{
-    Allowance, LimitState, Meters, Quota, QuotaKind, Quotas, Slot, Spent, UnixMs, Use, Used,
+    Allowance, Count, LimitState, Meters, Quota, QuotaKind, Quotas, Slot, Spent, UnixMs, Use, Used,
 };
 pub use gateway_rewrite::{Job, Shape, Shown};

@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::capacity::{Place, Shed, turned_away};
 use crate::client_address::is_trusted;
-use crate::connection::{Connections, stopped};
+use crate::connection::{Beginning, Connections, stopped};
 use crate::metrics::Counted;
 use crate::respond::raw_problem;
 use crate::trace::request_id;
@@ -43,12 +43,19 @@ pub(crate) async fn accept(
     loop {
         let accepted = tokio::select! {
             biased;
-            () = stopped(&mut stopping) => return,
+            () = stopped(&mut stopping) => {
+                if connections.gateway().successor().is_none() || !goes_on(&mut stopping).await {
+                    return;
+                }
+                continue;
+            }
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => match place_for(&connections, peer) {
-                Ok(place) => begin(&connections, stream, peer, place, &shutdown),
+                Ok(place) => {
+                    begin(&connections, tuned(stream, peer), place, Beginning::default(), &shutdown)
+                }
                 Err(shed) => turn_away(&connections, &stream, shed),
             },
             Err(error) if is_the_clients(&error) => {}
@@ -62,6 +69,16 @@ pub(crate) async fn accept(
             }
         }
     }
+}
+
+/// Whether this process accepts again: the one that was to follow may fail.
+async fn goes_on(stopping: &mut ShutdownWatch) -> bool {
+    while *stopping.borrow_and_update() {
+        if stopping.changed().await.is_err() {
+            return false;
+        }
+    }
+    true
 }
 
 /// A connection that went before it was accepted (accept(2)).
@@ -81,25 +98,52 @@ fn place_for(connections: &Connections, peer: SocketAddr) -> Result<Place, Shed>
     )
 }
 
-fn begin(
+/// Goes on with a connection that another process began, if there is a place for it.
+pub(crate) fn go_on(
     connections: &Arc<Connections>,
-    stream: TcpStream,
+    connection: Connection,
     peer: SocketAddr,
-    place: Place,
+    beginning: Beginning,
     shutdown: &ShutdownWatch,
 ) {
+    match place_for(connections, peer) {
+        Ok(place) => begin(connections, connection, place, beginning, shutdown),
+        Err(shed) => connections.gateway().parts.metrics.shed(shed),
+    }
+}
+
+/// A client's connection as Pingora knows it.
+pub(crate) fn tuned(stream: TcpStream, peer: SocketAddr) -> Connection {
     // Heads and bodies are written whole; to wait for more of them only costs time.
     let _ = stream.set_nodelay(true);
     let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
+    known(Connection::from(stream), digest, peer)
+}
+
+/// A connection whose client is at `peer`.
+pub(crate) fn known(
+    mut connection: Connection,
+    digest: SocketDigest,
+    peer: SocketAddr,
+) -> Connection {
     let _ = digest.peer_addr.set(Some(peer.into()));
-    let mut connection = Connection::from(stream);
     connection.set_socket_digest(digest);
+    connection
+}
+
+fn begin(
+    connections: &Arc<Connections>,
+    connection: Connection,
+    place: Place,
+    beginning: Beginning,
+    shutdown: &ShutdownWatch,
+) {
     let (connections, shutdown) = (Arc::clone(connections), shutdown.clone());
     let counted = Counted::on(&connections.gateway().parts.metrics.connections);
     current_handle().spawn(async move {
         // Given back whatever ends the connection, a panic too.
         let _held = (place, counted);
-        connections.serve(Box::new(connection), &shutdown).await;
+        connections.serve(Box::new(connection), beginning, &shutdown).await;
     });
 }
 

@@ -25,6 +25,7 @@ use crate::capacity::Shed;
 use crate::gateway::{Ending, Gateway};
 use crate::h2_connection::Http2;
 use crate::head::{ListenerFacts, WireFacts};
+use crate::moving::move_on;
 use crate::raw_head::{HeadBounds, HeadFault, Scan, scan};
 use crate::respond::raw_problem;
 use crate::tls::{Tls, Unshaken};
@@ -92,8 +93,12 @@ impl Connections {
         buffer: &mut BytesMut,
         shutdown: &ShutdownWatch,
     ) -> Option<Opening> {
-        if !first_bytes(stream, buffer, shutdown).await {
-            return None;
+        if buffer.is_empty() {
+            match first_bytes(stream, buffer, shutdown).await {
+                First::Bytes => {}
+                First::Stopped => return Some(Opening::Stopped),
+                First::Gone => return None,
+            }
         }
         let deadline = Instant::now() + self.header_time();
         loop {
@@ -122,15 +127,24 @@ impl Connections {
 
     /// One request on `stream`; the stream and what was read beyond it when it can go on.
     async fn request(&self, next: Next, shutdown: &ShutdownWatch) -> Option<Next> {
-        let Next { mut stream, mut buffer, deadline } = next;
+        let Next { mut stream, mut buffer, deadline, is_last } = next;
         let head = match self.read_head(&mut stream, &mut buffer, deadline, shutdown).await {
             HeadRead::Whole(head) => head,
+            HeadRead::Stopped => {
+                self.leave(stream, buffer, is_last).await;
+                return None;
+            }
             HeadRead::Gone => return None,
             HeadRead::Refused(code) => {
                 self.refuse(&mut stream, code).await;
                 return None;
             }
         };
+        // Looked at once more where the head is whole: from here to the judgement nothing waits.
+        if self.gateway.successor().is_some() && !is_last {
+            self.leave(stream, buffer, is_last).await;
+            return None;
+        }
         let watched = if head.chunked {
             let body = buffer.split_off(head.bytes);
             Watched::chunked(stream, body)
@@ -142,7 +156,7 @@ impl Connections {
         session.set_pipelined_prefix(buffer);
         session.set_abort_on_close(false);
         session.set_write_timeout(Some(self.write_time()));
-        session.set_keepalive(if *shutdown.borrow() { None } else { Some(IDLE.as_secs()) });
+        session.set_keepalive(Some(IDLE.as_secs()));
         if !matches!(session.read_request().await, Ok(true)) {
             // Our own look found nothing wrong; where Pingora differs, the stricter one wins.
             if let ServerSession::H1(session) = session
@@ -151,6 +165,10 @@ impl Connections {
                 self.refuse(&mut stream, ProblemCode::BadRequest).await;
             }
             return None;
+        }
+        // Behind the head, which would say otherwise.
+        if is_last || *shutdown.borrow() {
+            session.set_keepalive(None);
         }
         match (self.gateway.serve(&mut session, &self.listener, head.wire).await, session) {
             (Ending::Whole, ServerSession::H1(session)) => {
@@ -174,8 +192,12 @@ impl Connections {
             header_bytes: bounds.header_bytes,
             headers: bounds.headers,
         };
-        if buffer.is_empty() && !first_bytes(stream, buffer, shutdown).await {
-            return HeadRead::Gone;
+        if buffer.is_empty() {
+            match first_bytes(stream, buffer, shutdown).await {
+                First::Bytes => {}
+                First::Stopped => return HeadRead::Stopped,
+                First::Gone => return HeadRead::Gone,
+            }
         }
         let deadline = deadline.unwrap_or_else(|| Instant::now() + self.header_time());
         let mut seen = 0;
@@ -227,6 +249,8 @@ enum Opening {
     },
     /// Its time for a head passed within what may become the preface.
     Late,
+    /// The process stops, and nothing came.
+    Stopped,
 }
 
 /// A connection on which a request may come.
@@ -236,6 +260,19 @@ struct Next {
     buffer: BytesMut,
     /// For the head, if part of it came already.
     deadline: Option<Instant>,
+    /// Its answer ends the connection.
+    is_last: bool,
+}
+
+/// What is known of a connection that another process began; of a new one nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Beginning {
+    /// What was read of the next request.
+    pub(crate) read: BytesMut,
+    /// TLS is spoken elsewhere.
+    pub(crate) is_shaken: bool,
+    /// Its next answer ends the connection.
+    pub(crate) is_last: bool,
 }
 
 fn peer_of(stream: &Stream) -> Option<IpAddr> {
@@ -263,7 +300,7 @@ async fn finished(mut session: HttpSession) -> Option<Next> {
         let (stream, later) = Watched::unwrap(stream)?;
         let mut buffer = rest.unwrap_or_default();
         buffer.unsplit(later);
-        return Some(Next { stream, buffer, deadline: None });
+        return Some(Next { stream, buffer, deadline: None, is_last: false });
     }
     let unread = !session.is_body_done();
     let (mut stream, _) = Watched::unwrap(session.into_inner())?;
@@ -275,8 +312,20 @@ async fn finished(mut session: HttpSession) -> Option<Next> {
     None
 }
 
-/// Waits for the first bytes of the next request. `false` when none will come.
-async fn first_bytes(stream: &mut Stream, buffer: &mut BytesMut, shutdown: &ShutdownWatch) -> bool {
+/// What a wait for a request ended with.
+enum First {
+    Bytes,
+    /// The process stops, and nothing came.
+    Stopped,
+    Gone,
+}
+
+/// Waits for the first bytes of the next request.
+async fn first_bytes(
+    stream: &mut Stream,
+    buffer: &mut BytesMut,
+    shutdown: &ShutdownWatch,
+) -> First {
     let mut stopping = shutdown.clone();
     let read = poll_fn(|cx| {
         buffer.reserve(READ_BYTES);
@@ -289,8 +338,11 @@ async fn first_bytes(stream: &mut Stream, buffer: &mut BytesMut, shutdown: &Shut
     });
     tokio::select! {
         biased;
-        read = timeout(IDLE, read) => matches!(read, Ok(Ok(1..))),
-        () = stopped(&mut stopping) => false,
+        read = timeout(IDLE, read) => match read {
+            Ok(Ok(1..)) => First::Bytes,
+            _ => First::Gone,
+        },
+        () = stopped(&mut stopping) => First::Stopped,
     }
 }
 
@@ -313,6 +365,8 @@ struct Head {
 
 enum HeadRead {
     Whole(Head),
+    /// The process stops, and nothing of a request came.
+    Stopped,
     Gone,
     Refused(ProblemCode),
 }
@@ -326,9 +380,14 @@ fn code_of(fault: HeadFault) -> ProblemCode {
 }
 
 impl Connections {
-    /// Serves one connection to its end.
-    pub(crate) async fn serve(&self, stream: Stream, shutdown: &ShutdownWatch) {
-        if let Some(next) = self.begin(stream, shutdown).await {
+    /// Serves one connection to its end, or to where another process goes on with it.
+    pub(crate) async fn serve(
+        &self,
+        stream: Stream,
+        beginning: Beginning,
+        shutdown: &ShutdownWatch,
+    ) {
+        if let Some(next) = self.begin(stream, beginning, shutdown).await {
             let mut next = Some(next);
             while let Some(connection) = next {
                 next = self.request(connection, shutdown).await;
@@ -337,16 +396,27 @@ impl Connections {
     }
 
     /// The handshake, and what the client speaks; `None` where no HTTP/1 follows.
-    async fn begin(&self, stream: Stream, shutdown: &ShutdownWatch) -> Option<Next> {
+    async fn begin(
+        &self,
+        stream: Stream,
+        beginning: Beginning,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Next> {
+        let Beginning { read: mut buffer, is_shaken, is_last } = beginning;
         let mut stream = match &self.tls {
-            Some(tls) => self.shaken(tls, stream).await?,
-            None => stream,
+            Some(tls) if !is_shaken => self.shaken(tls, stream).await?,
+            _ => stream,
         };
-        let (mut buffer, mut deadline) = (BytesMut::new(), None);
+        let mut deadline = None;
         let agreed = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
         if agreed || (self.listener.h2c && !self.listener.tls) {
             match self.opening(&mut stream, &mut buffer, shutdown).await? {
-                Opening::Http2 => {
+                Opening::Stopped if !agreed => {
+                    self.leave(stream, buffer, is_last).await;
+                    return None;
+                }
+                // Who agreed on it is told to go by frames, not by an end.
+                Opening::Http2 | Opening::Stopped => {
                     self.http2.serve(stream, buffer, shutdown).await;
                     return None;
                 }
@@ -359,6 +429,14 @@ impl Connections {
                 Opening::Http1 { deadline: begun } => deadline = Some(begun),
             }
         }
-        Some(Next { stream, buffer, deadline })
+        Some(Next { stream, buffer, deadline, is_last })
+    }
+
+    /// The process stops: a connection that owes no answer goes to its successor, or ends.
+    async fn leave(&self, stream: Stream, read: BytesMut, is_last: bool) {
+        if let Some(successor) = self.gateway.successor().filter(|_| !is_last) {
+            let (place, is_tls) = (self.listener.place, self.tls.is_some());
+            move_on(stream, read, place, is_tls, &successor).await;
+        }
     }
 }

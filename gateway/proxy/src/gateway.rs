@@ -13,9 +13,11 @@ use gateway_policy::{
 };
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Version};
+use parking_lot::Mutex;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::time::timeout;
+use tokio::sync::mpsc;
 
 use crate::access_log::AccessLog;
 use crate::account;
@@ -26,6 +28,7 @@ use crate::exchange::{AuthResult, Exchange, Failure, Fault};
 use crate::h2_head;
 use crate::head::{Arrival, ListenerFacts, TRACEPARENT, WireFacts, X_REQUEST_ID};
 use crate::metrics::{Counted, ProxyMetrics};
+use crate::moving::Moved;
 use crate::relay;
 use crate::respond::{self, ClientGone, NEVER_STORED};
 use crate::trace::{TraceContext, request_id};
@@ -71,6 +74,9 @@ pub struct Gateway {
     /// Wrong keys.
     throttle: Throttle,
     draining: AtomicBool,
+    /// Who goes on with connections that owe no answer.
+    successor: Mutex<Option<mpsc::Sender<Moved>>>,
+    has_successor: AtomicBool,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -86,7 +92,29 @@ impl Gateway {
             capacity: Arc::default(),
             throttle: Throttle::default(),
             draining: AtomicBool::new(false),
+            successor: Mutex::default(),
+            has_successor: AtomicBool::new(false),
         }
+    }
+
+    /// From now on a connection is moved where its next request would be judged; with `None` no longer.
+    /// What is being judged on another thread at this moment is still judged here.
+    pub fn move_connections(&self, successor: Option<mpsc::Sender<Moved>>) {
+        let has_successor = successor.is_some();
+        *self.successor.lock() = successor;
+        self.has_successor.store(has_successor, Ordering::Release);
+    }
+
+    pub(crate) fn successor(&self) -> Option<mpsc::Sender<Moved>> {
+        if !self.has_successor.load(Ordering::Acquire) {
+            return None;
+        }
+        self.successor.lock().clone()
+    }
+
+    /// Client connections that are open.
+    pub fn connections(&self) -> usize {
+        usize::try_from(self.parts.metrics.connections.get()).unwrap_or(0)
     }
 
     /// From now on every answer closes its connection.

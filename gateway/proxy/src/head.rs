@@ -33,6 +33,8 @@ const HEADERS_UP: usize = 24;
 /// What a listener knows that a request does not say.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ListenerFacts {
+    /// Its number in the configuration, from 0.
+    pub(crate) place: usize,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) tls: bool,
     pub(crate) h2c: bool,

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use pingora::server::ShutdownWatch;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 
 use crate::accept::accept;
 use crate::connection::Connections;
 use crate::gateway::Gateway;
 use crate::head::ListenerFacts;
+use crate::moving::{Moved, adopt};
 use crate::tls::Tls;
 
 /// Certificate chain and key, PEM.
@@ -25,6 +27,8 @@ pub struct TlsFiles {
 /// One listener as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerSpec {
+    /// Its number in the configuration, from 0.
+    pub place: usize,
     pub address: String,
     pub tls: Option<TlsFiles>,
     pub trusted_proxies: Vec<IpNet>,
@@ -45,6 +49,14 @@ impl Bound {
     pub fn address(&self) -> SocketAddr {
         self.address
     }
+
+    /// The same socket once more, for a process that is to go on with it.
+    ///
+    /// # Errors
+    /// There are no more descriptors.
+    pub fn socket(&self) -> std::io::Result<std::net::TcpListener> {
+        self.socket.try_clone()
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -55,30 +67,42 @@ pub enum ListenError {
     Tls { certificate: PathBuf, key: PathBuf },
 }
 
-/// Takes the listener's address.
+/// Takes the listener's address, or goes on with the socket of a process that had it.
 ///
 /// # Errors
 /// [`ListenError::Bind`] when it is taken or not ours; [`ListenError::Tls`] when certificate and key
 /// cannot be used.
-pub fn bind(spec: ListenerSpec) -> Result<Bound, ListenError> {
+pub fn bind(
+    spec: ListenerSpec,
+    inherited: Option<std::net::TcpListener>,
+) -> Result<Bound, ListenError> {
     let tls = spec.tls.as_ref().map(Tls::load).transpose()?;
     let failed = |source| ListenError::Bind { address: spec.address.clone(), source };
-    let socket = std::net::TcpListener::bind(&spec.address).map_err(failed)?;
+    let new = || std::net::TcpListener::bind(&spec.address);
+    let socket = inherited.map_or_else(new, Ok).map_err(failed)?;
     let address = socket.local_addr().map_err(failed)?;
     socket.set_nonblocking(true).map_err(failed)?;
     Ok(Bound { spec, socket, address, tls })
 }
 
-/// Serves a bound listener until `shutdown`. Connections under way go on after it.
-pub async fn serve(gateway: Arc<Gateway>, bound: Bound, shutdown: ShutdownWatch) {
+/// Serves a bound listener until `shutdown`, and connections that another process moves here for as long as
+/// they come. Connections under way go on after it.
+pub async fn serve(
+    gateway: Arc<Gateway>,
+    bound: Bound,
+    moved: mpsc::Receiver<Moved>,
+    shutdown: ShutdownWatch,
+) {
     let facts = ListenerFacts {
+        place: bound.spec.place,
         trusted_proxies: bound.spec.trusted_proxies,
         tls: bound.tls.is_some(),
         h2c: bound.spec.h2c,
     };
-    let connections = Connections::new(gateway, facts, bound.tls);
+    let connections = Arc::new(Connections::new(gateway, facts, bound.tls));
+    tokio::spawn(adopt(moved, Arc::clone(&connections), shutdown.clone()));
     match TcpListener::from_std(bound.socket) {
-        Ok(listener) => accept(listener, Arc::new(connections), shutdown).await,
+        Ok(listener) => accept(listener, connections, shutdown).await,
         Err(error) => {
             tracing::error!(address = %bound.address, %error, "cannot accept connections")
         }
@@ -93,11 +117,12 @@ mod tests {
     fn a_certificate_that_cannot_be_used_is_told_before_anything_is_served() {
         let tls = TlsFiles { certificate: "missing.crt".into(), key: "missing.key".into() };
         let spec = ListenerSpec {
+            place: 0,
             address: "127.0.0.1:0".into(),
             tls: Some(tls),
             trusted_proxies: Vec::new(),
             h2c: false,
         };
-        assert!(matches!(bind(spec), Err(ListenError::Tls { .. })));
+        assert!(matches!(bind(spec, None), Err(ListenError::Tls { .. })));
     }
 }

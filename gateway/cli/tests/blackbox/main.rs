@@ -23,6 +23,7 @@ mod fleets;
 mod forwarding;
 mod h2_floods;
 mod h2c;
+mod handover;
 mod hostile_heads;
 mod kept_connections;
 mod lifecycle;

@@ -45,6 +45,8 @@ pub(crate) struct Http2 {
     socket: Box<dyn Wire>,
     streams: HashMap<u32, Streamed>,
     next: u32,
+    /// The other side takes no further request.
+    pub(crate) is_going: bool,
 }
 
 /// A frame (RFC 9113 section 4.1).
@@ -74,7 +76,8 @@ impl Http2 {
     }
 
     fn over_with_window(socket: impl Wire + 'static, window: u32) -> Http2 {
-        let mut client = Http2 { socket: Box::new(socket), streams: HashMap::new(), next: 1 };
+        let mut client =
+            Http2 { socket: Box::new(socket), streams: HashMap::new(), next: 1, is_going: false };
         // In pieces: a preface is one however it arrives.
         for piece in PREFACE.chunks(7) {
             client.socket.write_all(piece).unwrap();
@@ -165,6 +168,8 @@ impl Http2 {
         match kind {
             SETTINGS if flags & ACK == 0 => self.write(SETTINGS, ACK, 0, &[]),
             PING if flags & ACK == 0 => self.write(PING, ACK, 0, &payload),
+            // With no error (RFC 9113 §6.8) what was begun is finished.
+            GOAWAY if payload[4..8] == [0; 4] => self.is_going = true,
             GOAWAY => panic!("the whole connection was ended: {payload:?}"),
             DATA | HEADERS => {
                 let streamed = self.streams.entry(stream).or_default();

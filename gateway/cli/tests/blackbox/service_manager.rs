@@ -87,6 +87,26 @@ fn ready_reloading_and_stopping_are_told() {
     assert_eq!(gateway.await_end().code(), Some(0));
 }
 
+/// The manager learns whom to look after when another process takes over, and signs of life come from it.
+#[test]
+fn who_takes_over_is_told() {
+    let manager = Manager::new();
+    let upstream = Upstream::answering(200, CALLS);
+    let (config, key) = (Config::with_upstream(&upstream), reader());
+    let mut gateway = manager
+        .launch(&config, &key)
+        .variable("WATCHDOG_USEC", 200_000)
+        .variable("WATCHDOG_PID", "1")
+        .start();
+    assert_eq!(manager.next(), ["READY=1", "STATUS=serving"]);
+    gateway.exchange();
+    let told = [manager.next(), manager.next()];
+    assert!(told.contains(&vec![format!("MAINPID={}", gateway.pid())]), "{told:?}");
+    assert!(told.contains(&vec!["READY=1".to_owned(), "STATUS=serving".to_owned()]), "{told:?}");
+    assert_eq!(gateway.await_first_end().code(), Some(0));
+    assert_eq!(manager.any(), ["WATCHDOG=1"], "whoever was watched before");
+}
+
 /// WATCHDOG_USEC asks for signs of life; they come at half of it, and do not without.
 #[test]
 fn signs_of_life_are_sent_to_who_asks() {

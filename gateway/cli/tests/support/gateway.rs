@@ -215,8 +215,32 @@ impl Gateway {
         self.telemetry = text("telemetry");
     }
 
+    /// The process that serves.
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.successors().last().copied().unwrap_or_else(|| self.child.id())
+    }
+
+    /// The processes that took over, one from the other.
+    fn successors(&self) -> Vec<u32> {
+        let told = |line: &Value| line["fields"]["message"] == "another process took over";
+        let lines = self.log.json().into_iter().filter(told);
+        lines.filter_map(|line| line["fields"]["pid"].as_u64()?.try_into().ok()).collect()
+    }
+
+    /// Lets the program, started anew, take over. The process before may still finish what is under way.
+    pub(crate) fn exchange(&mut self) {
+        self.exchange_during(|| ());
+    }
+
+    /// The same, while something else is done.
+    pub(crate) fn exchange_during<T>(&mut self, meanwhile: impl FnOnce() -> T) -> T {
+        let before = self.successors().len();
+        self.signal("USR2");
+        let done = meanwhile();
+        waiting::until("another process to take over", || {
+            (self.successors().len() > before).then_some(())
+        });
+        done
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -382,16 +406,35 @@ impl Gateway {
         waiting::until("the end of the process", || child.try_wait().unwrap())
     }
 
+    /// Waits until the process that was started first has ended by itself.
+    pub(crate) fn await_first_end(&mut self) -> ExitStatus {
+        self.stopped |= self.successors().is_empty();
+        let child = &mut self.child;
+        waiting::until("the end of the first process", || child.try_wait().unwrap())
+    }
+
     pub(crate) fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
+        let Some(pid) = self.successors().pop() else {
+            return self.child.try_wait().unwrap().is_none();
+        };
+        // Nobody here is its parent: where nobody waits for it, it stays behind as a zombie.
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        !stat.is_empty() && !stat.contains(") Z ")
+    }
+
+    fn kill(&mut self) {
+        if !self.successors().is_empty() && self.is_running() {
+            self.signal("KILL");
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
 impl Drop for Gateway {
     fn drop(&mut self) {
         let running = self.is_running();
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
         for reader in self.readers.drain(..) {
             let _ = reader.join();
         }
