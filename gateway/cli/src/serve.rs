@@ -10,11 +10,10 @@ use gateway_admin::{
     serve as serve_control, telemetry_router,
 };
 use gateway_proxy::{
-    AccessLog, Bound, Clock, Gateway, GatewayParts, ListenerSpec, ProxyMetrics, TlsFiles, bind,
-    register_new_columns, register_upstreams, serve as serve_listener,
+    AccessLog, Bound, Clock, Gateway, GatewayParts, ListenerSpec, ProxyMetrics, bind,
+    register_certificates, register_new_columns, register_upstreams, serve as serve_listener,
 };
 use gateway_settings::{AccessLog as AccessLogTarget, Settings};
-use gateway_store::check_regular;
 use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -111,7 +110,7 @@ impl Server {
         let descriptors = descriptors::raise();
         let gateway = gateway(&publisher, &settings, &registry, descriptors)?;
         build_facts(&registry).map_err(|error| failed(&error))?;
-        let bound = bind_all(&settings)?;
+        let bound = bind_all(&settings, &publisher)?;
         let (admin, telemetry) = control.block_on(control_listeners(&settings))?;
         // Before anybody hears that it is ready: a signal must find its listener.
         let signals = control.block_on(async { Signals::listen() });
@@ -271,6 +270,9 @@ fn gateway(
     let metrics = ProxyMetrics::register(registry).map_err(|error| failed(&error))?;
     register_new_columns(registry, publisher.published()).map_err(|error| failed(&error))?;
     register_upstreams(registry, publisher.published()).map_err(|error| failed(&error))?;
+    let listeners = settings.listeners.iter().map(|listener| listener.address.to_string());
+    let with_tls = listeners.zip(publisher.tls()).filter_map(|(at, tls)| Some((at, tls?.clone())));
+    register_certificates(registry, with_tls.collect()).map_err(|error| failed(&error))?;
     let connections_default = descriptors::client_connections(descriptors, settings);
     let bound = publisher.published().current().snapshot.rules.bounds.connections;
     tracing::info!(
@@ -305,21 +307,15 @@ fn build_facts(registry: &Registry) -> prometheus::Result<()> {
     registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
 }
 
-fn bind_all(settings: &Settings) -> Result<Vec<Bound>, Failed> {
+fn bind_all(settings: &Settings, publisher: &Publisher) -> Result<Vec<Bound>, Failed> {
     settings
         .listeners
         .iter()
-        .map(|listener| {
-            for path in listener.tls.iter().flat_map(|tls| [&tls.certificate, &tls.key]) {
-                // A pipe in its place would hang the start.
-                check_regular(path).map_err(|error| failed(&error))?;
-            }
+        .zip(publisher.tls())
+        .map(|(listener, tls)| {
             bind(ListenerSpec {
                 address: listener.address.to_string(),
-                tls: listener.tls.as_ref().map(|tls| TlsFiles {
-                    certificate: tls.certificate.clone(),
-                    key: tls.key.clone(),
-                }),
+                tls: tls.cloned(),
                 trusted_proxies: listener.trusted_proxies.clone(),
                 h2c: listener.h2c,
             })
