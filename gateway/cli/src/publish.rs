@@ -229,15 +229,6 @@ impl Publisher {
         }
     }
 
-    /// Serves with the certificates that have changed; it is not told over what was a fault just now.
-    fn take_certificates(&mut self, is_told: bool) {
-        let faults = self.renew();
-        if is_told {
-            let outcome = self.outcome_of(faults, self.shown().left_out);
-            self.tell(&outcome);
-        }
-    }
-
     /// Reads and publishes the files, changed or not.
     pub(crate) fn reload(&mut self) -> ReloadOutcome {
         let config = told(self.config.read());
@@ -274,7 +265,7 @@ impl Publisher {
     /// Puts a configuration in place, whose keys are published next.
     fn adopt(&mut self, next: Loaded, certificates: Prepared, text: &str) {
         self.served_config = content(text);
-        self.certificates.put(certificates, text);
+        self.certificates.stage(certificates, text);
         warn_all(&next.warnings);
         warn_restart(&self.settings, &next.settings);
         self.settings = next.settings;
@@ -311,6 +302,7 @@ impl Publisher {
         let rules = Arc::clone(&self.rules);
         let snapshot = Snapshot { revision: self.revision, rules, keys };
         self.published.publish(Serving { docs, snapshot, upstreams });
+        self.certificates.put_staged();
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use gateway_policy::{Carrier, DataScope, QueryRule, RowVisibility, TeamRule};
 use gateway_settings::{
-    AccessLog, Alphabet, Balance, Fault, KeyForm, Loaded, LookUp, Permissions, Store, TlsVersion,
-    load, load_directory,
+    AccessLog, Alphabet, Balance, Fault, KeyForm, Loaded, LookUp, Permissions, Store, load,
+    load_directory,
 };
 use http::Method;
 

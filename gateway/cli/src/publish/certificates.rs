@@ -26,6 +26,8 @@ pub(super) struct Certificates {
     files: TlsFiles,
     /// Of the configuration in force, to show faults in.
     text: String,
+    /// Put in place with the rules that it came with.
+    staged: Vec<(SocketAddr, Option<TlsTerms>)>,
     waiting: Option<Waiting>,
 }
 
@@ -52,7 +54,13 @@ impl Certificates {
         warn_all(&read.faults);
         let served = |terms: Option<TlsTerms>| terms.map(|terms| Arc::new(Tls::new(terms)));
         let listeners = read.terms.into_iter().map(|(at, terms)| (at, served(terms))).collect();
-        Ok(Certificates { listeners, files, text: shown.text.into(), waiting: None })
+        Ok(Certificates {
+            listeners,
+            files,
+            text: shown.text.into(),
+            staged: Vec::new(),
+            waiting: None,
+        })
     }
 
     /// Reads what a configuration names, without changing what is served.
@@ -66,11 +74,17 @@ impl Certificates {
         }
     }
 
-    pub(super) fn put(&mut self, prepared: Prepared, text: &str) {
+    /// Takes what a configuration comes with; it is served once [`Certificates::put_staged`] is called.
+    pub(super) fn stage(&mut self, prepared: Prepared, text: &str) {
         warn_all(&prepared.warnings);
         self.files = prepared.files;
         self.text = text.into();
-        self.serve(prepared.terms);
+        self.staged = prepared.terms;
+    }
+
+    pub(super) fn put_staged(&mut self) {
+        let terms = std::mem::take(&mut self.staged);
+        self.serve(terms);
     }
 
     /// The nth listener of an address is the nth listener of that address: several may be of port 0.
@@ -141,14 +155,21 @@ impl Publisher {
         }
     }
 
-    /// Serves with certificates that have changed while the configuration has not.
-    pub(super) fn renew(&mut self) -> Vec<String> {
+    /// Serves with certificates that have changed. Behind a configuration that is faulty only what is
+    /// new is told, beside its faults.
+    pub(super) fn take_certificates(&mut self, is_good: bool) {
+        let told = if is_good { Vec::new() } else { self.shown().faults };
         let (file, at) = (self.config.path(), self.clock.wall());
-        let faults = self.certificates.renew(&self.settings, file, at).err().unwrap_or_default();
-        if faults.is_empty() {
+        let news = self.certificates.renew(&self.settings, file, at).err().unwrap_or_default();
+        if news.is_empty() {
             tracing::info!("serving with the certificates that are there now");
         }
-        faults
+        let mut faults = told.clone();
+        faults.extend(news.into_iter().filter(|fault| !told.contains(fault)));
+        if is_good || faults.len() > told.len() {
+            let outcome = self.outcome_of(faults, self.shown().left_out);
+            self.tell(&outcome);
+        }
     }
 }
 
