@@ -158,6 +158,23 @@ fn a_configuration_waits_for_its_certificates() {
     await_shown(&gateway, &old);
 }
 
+#[test]
+fn a_configuration_that_waits_is_forgotten_with_the_next_one() {
+    let upstream = Upstream::answering(200, CALLS);
+    let (old, renewed) = (pair(), pair());
+    let served = config(&upstream, "");
+    let gateway = launch(&served, &[("main", &old)]).start();
+    let next = served.text().replace("main.crt, key: main.key", "next.crt, key: next.key");
+    gateway.reload_refused("gateway.yaml", &next, "next.crt");
+    gateway.write_file("gateway.yaml", &served.marked(1));
+    let reload = gateway.admin("POST", "/admin/v1/reload").send();
+    assert_eq!(reload.status, 200, "{}", reload.text());
+    put(&gateway, "next", &pair());
+    // Under the one that waited these files would be nobody's.
+    put(&gateway, "main", &renewed);
+    await_shown(&gateway, &renewed);
+}
+
 /// Certificates come and go with the configuration; sockets stay, and what they need is told.
 #[test]
 fn a_reload_changes_what_is_shown_but_not_where_it_is_served() {
