@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use gateway_policy::Meters;
+use gateway_proxy::Clock;
 use gateway_settings::{Fault, KeyForm, Loaded, Settings, Step, fault_at, outline};
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ use crate::args::Format;
 use crate::exit;
 use crate::load::{self, LoadError, Surroundings};
 use crate::terminal;
-use crate::tls::{self, TlsError};
+use crate::tls::{self, Shown, TlsFiles};
 
 /// What was found.
 #[derive(Default)]
@@ -139,34 +140,15 @@ impl Findings {
     }
 }
 
-/// The TLS files that a start would fail over.
+/// What a start would say of the TLS files.
 fn tls_faults(settings: &Settings, text: &str, file: &Path) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    let mut add = |way: &[Step<'_>], error: TlsError| {
-        let help = "a PEM file that this process may read; a start tries the same";
-        faults.push(fault_at(text, file, way, error.to_string(), help));
-    };
-    for (index, listener) in settings.listeners.iter().enumerate() {
-        let Some(files) = &listener.tls else { continue };
-        let way =
-            |end| [Step::Key("listeners"), Step::Item(index), Step::Key("tls"), Step::Key(end)];
-        match (tls::certificate(&files.certificate), tls::key(&files.key)) {
-            (Ok(chain), Ok(key)) => {
-                if let Err(error) = tls::pair(chain, key) {
-                    add(&way("key"), error);
-                }
-            }
-            (chain, key) => {
-                chain.map_err(|error| add(&way("certificate"), error)).ok();
-                key.map_err(|error| add(&way("key"), error)).ok();
-            }
-        }
-    }
+    let shown = Shown { text, file, at: Clock::default().wall() };
+    let mut faults = tls::read(settings, &mut TlsFiles::default(), shown).faults;
     for upstream in &settings.upstreams {
         let ca = upstream.tls.as_ref().and_then(|tls| tls.ca.as_ref());
         if let Some(Err(error)) = ca.map(|ca| tls::authorities(ca)) {
             let way = ["upstreams", &*upstream.name, "tls", "ca"].map(Step::Key);
-            add(&way, error);
+            faults.push(fault_at(text, file, &way, error.to_string(), tls::HELP));
         }
     }
     faults

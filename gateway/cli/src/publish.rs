@@ -19,11 +19,14 @@ use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::exit::{self, Failed};
 use crate::load::{self, Surroundings};
+use crate::tls::Shown;
 use crate::upstreams::upstream_specs;
+use certificates::{Certificates, Prepared};
 use from_file::FileSource;
 use from_store::StoreSource;
 pub(crate) use from_store::StoreStart;
 
+mod certificates;
 mod from_file;
 mod from_store;
 
@@ -53,6 +56,7 @@ pub(crate) struct Publisher {
     /// What is known of the configuration that is served.
     served_config: u64,
     source: Source,
+    certificates: Certificates,
     settings: Settings,
     rules: Arc<Rules>,
     meters: Arc<Meters>,
@@ -120,6 +124,8 @@ impl Publisher {
         let Opened { config, text, loaded } = opened;
         let meters = Arc::new(Meters::new());
         let clock = Arc::new(Clock::default());
+        let shown = Shown { text: &text, file: path, at: clock.wall() };
+        let certificates = Certificates::start(&loaded.settings, shown)?;
         let (source, keys, faults) = match &loaded.settings.store {
             Store::File(place) => FileSource::start(place, &text, path, &around, &loaded, &meters)?,
             Store::Sqlite(_) | Store::Postgres(_) => {
@@ -146,6 +152,7 @@ impl Publisher {
             config,
             served_config: content(&text),
             source,
+            certificates,
             tokens: Arc::new(Mutex::new(loaded.settings.admin.tokens.clone())),
             settings: loaded.settings,
             rules,
@@ -200,7 +207,11 @@ impl Publisher {
 
     /// Publishes what has changed in the files since the last look.
     pub(crate) fn poll(&mut self) {
+        let is_renewed = self.certificates.have_changed();
         let mut config = changed(self.config.poll());
+        if matches!(config, Ok(None)) {
+            config = Ok(self.certificates.no_longer_waiting());
+        }
         let mut directory = Ok(None);
         if let Source::File(source) = &mut self.source {
             if matches!(config, Ok(None)) {
@@ -208,8 +219,13 @@ impl Publisher {
             }
             directory = changed(source.poll());
         }
+        let mut is_good = true;
         if !matches!((&config, &directory), (Ok(None), Ok(None))) {
-            self.take(&config, &directory);
+            is_good = self.take(&config, &directory).ok;
+        }
+        // A configuration in place is so with its certificates; a faulty one must not hold them up.
+        if is_renewed && !(is_good && matches!(config, Ok(Some(_)))) {
+            self.take_certificates(is_good);
         }
     }
 
@@ -228,7 +244,12 @@ impl Publisher {
             Source::File(_) => self.take_files(config, directory),
             Source::Store(_) => self.take_configuration(config),
         };
-        // First shown, then counted and logged: who sees the count finds the reason.
+        self.tell(&outcome);
+        outcome
+    }
+
+    /// First shown, then counted and logged: who sees the count finds the reason.
+    fn tell(&self, outcome: &ReloadOutcome) {
         *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = outcome.clone();
         let result = if outcome.ok { "ok" } else { "failed" };
         self.metrics.reloads.with_label_values(&[result]).inc();
@@ -239,12 +260,12 @@ impl Publisher {
         for fault in &outcome.faults {
             tracing::error!(fault, "reload failed, the last good state is kept");
         }
-        outcome
     }
 
     /// Puts a configuration in place, whose keys are published next.
-    fn adopt(&mut self, next: Loaded, text: &str) {
+    fn adopt(&mut self, next: Loaded, certificates: Prepared, text: &str) {
         self.served_config = content(text);
+        self.certificates.stage(certificates, text);
         warn_all(&next.warnings);
         warn_restart(&self.settings, &next.settings);
         self.settings = next.settings;
@@ -281,6 +302,7 @@ impl Publisher {
         let rules = Arc::clone(&self.rules);
         let snapshot = Snapshot { revision: self.revision, rules, keys };
         self.published.publish(Serving { docs, snapshot, upstreams });
+        self.certificates.put_staged();
     }
 }
 
@@ -341,7 +363,9 @@ fn warn_all(faults: &[Fault]) {
 
 /// Listeners are bound once; a reload that moves one says so.
 fn warn_restart(old: &Settings, new: &Settings) {
-    let moved = old.listeners != new.listeners
+    let listeners = || old.listeners.iter().zip(&new.listeners);
+    let moved = old.listeners.len() != new.listeners.len()
+        || listeners().any(|(old, new)| old.needs_restart(new))
         || old.admin.address != new.admin.address
         || old.telemetry != new.telemetry
         || old.drain != new.drain

@@ -12,10 +12,9 @@ use gateway_admin::{
 };
 use gateway_proxy::{
     AccessLog, Bound, Clock, Gateway, GatewayParts, ListenerSpec, MOVING_MAX, Moved, ProxyMetrics,
-    TlsFiles, bind, register_new_columns, register_upstreams, serve as serve_listener,
+    bind, register_certificates, register_new_columns, register_upstreams, serve as serve_listener,
 };
 use gateway_settings::{AccessLog as AccessLogTarget, Settings};
-use gateway_store::check_regular;
 use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -104,7 +103,7 @@ impl Server {
         let gateway = gateway(&publisher, &settings, &registry, descriptors)?;
         build_facts(&registry).map_err(|error| failed(&error))?;
         let mut sockets = Sockets { predecessor: predecessor.as_mut(), named: Vec::new() };
-        let bound = bind_all(&settings, &mut sockets)?;
+        let bound = bind_all(&settings, &publisher, &mut sockets)?;
         let _inside = control.enter();
         let admin = sockets.control("admin", settings.admin.address)?;
         let telemetry = sockets.control("telemetry", settings.telemetry.address)?;
@@ -222,6 +221,9 @@ fn gateway(
     let metrics = ProxyMetrics::register(registry).map_err(|error| failed(&error))?;
     register_new_columns(registry, publisher.published()).map_err(|error| failed(&error))?;
     register_upstreams(registry, publisher.published()).map_err(|error| failed(&error))?;
+    let listeners = settings.listeners.iter().map(|listener| listener.address.to_string());
+    let with_tls = listeners.zip(publisher.tls()).filter_map(|(at, tls)| Some((at, tls?.clone())));
+    register_certificates(registry, with_tls.collect()).map_err(|error| failed(&error))?;
     let connections_default = descriptors::client_connections(descriptors, settings);
     let bound = publisher.published().current().snapshot.rules.bounds.connections;
     tracing::info!(
@@ -291,20 +293,18 @@ impl Sockets<'_> {
     }
 }
 
-fn bind_all(settings: &Settings, sockets: &mut Sockets<'_>) -> Result<Vec<Bound>, Failed> {
+fn bind_all(
+    settings: &Settings,
+    publisher: &Publisher,
+    sockets: &mut Sockets<'_>,
+) -> Result<Vec<Bound>, Failed> {
     let mut all = Vec::new();
-    for (place, listener) in settings.listeners.iter().enumerate() {
-        for path in listener.tls.iter().flat_map(|tls| [&tls.certificate, &tls.key]) {
-            // A pipe in its place would hang the start.
-            check_regular(path).map_err(|error| failed(&error))?;
-        }
+    let listeners = settings.listeners.iter().zip(publisher.tls());
+    for (place, (listener, tls)) in listeners.enumerate() {
         let spec = ListenerSpec {
             place,
             address: listener.address.to_string(),
-            tls: listener
-                .tls
-                .as_ref()
-                .map(|tls| TlsFiles { certificate: tls.certificate.clone(), key: tls.key.clone() }),
+            tls: tls.cloned(),
             trusted_proxies: listener.trusted_proxies.clone(),
             h2c: listener.h2c,
         };

@@ -1,21 +1,32 @@
-//! Whether the TLS files of a configuration can be used, found before a start fails over them.
+//! TLS files of a configuration → what listeners serve with, or what is wrong with each of them.
 //!
-//! Reads them as text of a bounded size and hands them to the library that serves with them; what
-//! they say is judged there. Nothing of them is kept or shown.
+//! `check`, a start and a reload judge alike: files are read as text of a bounded size and handed to the
+//! library that serves with them. Nothing of them is shown. All faults of all listeners together, each at
+//! its place; what can be served, but hardly was meant, is a warning.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 
+use gateway_policy::UnixMs;
+use gateway_proxy::{
+    Certificate, ClientAuthorities, TermsError, TlsSpec, TlsTerms, TlsVersion, Validity, shadowed,
+};
+use gateway_settings::{
+    CertificateFiles, ClientCertificates, Fault, Listener, ListenerTls, Settings, Step, fault_at,
+};
 use gateway_store::{ReadError, read_text};
 use rustls::RootCertStore;
-use rustls::ServerConfig;
-use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// Largest PEM file that is read: some thousand authorities.
-const PEM_BYTES_MAX: u64 = 8 << 20;
+use files::PEM_BYTES_MAX;
+pub(crate) use files::TlsFiles;
+
+mod files;
+
+pub(crate) const HELP: &str = "a PEM file that this process may read; a start tries the same";
+const RENEW: &str = "renew it; clients that look at it refuse the connection";
 
 /// Why a TLS file cannot be used.
 #[derive(Debug)]
@@ -23,20 +34,18 @@ pub(crate) enum TlsError {
     Unreadable(ReadError),
     NoCertificate,
     NoKey,
-    Mismatch,
-    NoAuthority,
+    Mismatch(gateway_proxy::Mismatch),
+    Terms(TermsError),
 }
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             TlsError::Unreadable(error) => return error.fmt(f),
+            TlsError::Mismatch(error) => return error.fmt(f),
+            TlsError::Terms(error) => return error.fmt(f),
             TlsError::NoCertificate => "there is no certificate in this file",
             TlsError::NoKey => "there is no private key in this file",
-            TlsError::Mismatch => {
-                "the key is not this certificate's, or one of the two cannot be used"
-            }
-            TlsError::NoAuthority => "a certificate in this file cannot be used as an authority",
         })
     }
 }
@@ -47,36 +56,190 @@ impl From<ReadError> for TlsError {
     }
 }
 
-/// The chain in a listener's `certificate`.
-pub(crate) fn certificate(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let text = read_text(path, PEM_BYTES_MAX)?;
+/// The certificates in a text, at least one.
+fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
     chain.ok().filter(|chain| !chain.is_empty()).ok_or(TlsError::NoCertificate)
 }
 
-/// The key in a listener's `key`.
-pub(crate) fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let text = read_text(path, PEM_BYTES_MAX)?;
+fn key(text: &str) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| TlsError::NoKey)
-}
-
-/// Whether a listener can serve with the two.
-pub(crate) fn pair(
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-) -> Result<(), TlsError> {
-    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|_| TlsError::Mismatch)?;
-    let config = builder.with_no_client_auth().with_single_cert(chain, key);
-    config.map(drop).map_err(|_| TlsError::Mismatch)
 }
 
 /// The authorities in an upstream's `ca`.
 pub(crate) fn authorities(path: &Path) -> Result<(), TlsError> {
     let mut store = RootCertStore::empty();
-    for authority in certificate(path)? {
-        store.add(authority).map_err(|_| TlsError::NoAuthority)?;
+    for authority in certificates(&read_text(path, PEM_BYTES_MAX)?)? {
+        store.add(authority).map_err(|_| TlsError::Terms(TermsError::NoAuthority))?;
     }
     Ok(())
+}
+
+/// A configuration's text, in which faults are shown, and when that is.
+#[derive(Clone, Copy)]
+pub(crate) struct Shown<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) file: &'a Path,
+    pub(crate) at: UnixMs,
+}
+
+/// What listeners can shake hands with.
+#[derive(Default)]
+pub(crate) struct Read {
+    /// One a listener, in the order of the settings, with its address as configured; none of a
+    /// listener without TLS, or with a fault.
+    pub(crate) terms: Vec<(SocketAddr, Option<TlsTerms>)>,
+    /// Warnings among them.
+    pub(crate) faults: Vec<Fault>,
+}
+
+impl Read {
+    /// Whether all listeners can serve.
+    pub(crate) fn is_good(&self) -> bool {
+        self.faults.iter().all(|fault| fault.warning)
+    }
+}
+
+/// Reads and judges the files of all listeners.
+pub(crate) fn read(settings: &Settings, files: &mut TlsFiles, shown: Shown<'_>) -> Read {
+    let mut reader = Reader { files, shown, faults: Vec::new() };
+    let terms = |(index, listener): (usize, &Listener)| {
+        let tls = listener.tls.as_ref();
+        (listener.address, tls.and_then(|tls| reader.terms(index, tls)))
+    };
+    let terms = settings.listeners.iter().enumerate().map(terms).collect();
+    Read { terms, faults: reader.faults }
+}
+
+struct Reader<'a> {
+    files: &'a mut TlsFiles,
+    shown: Shown<'a>,
+    faults: Vec<Fault>,
+}
+
+impl Reader<'_> {
+    fn terms(&mut self, listener: usize, tls: &ListenerTls) -> Option<TlsTerms> {
+        let pairs: Vec<_> = tls
+            .certificates()
+            .enumerate()
+            .map(|(place, pair)| self.pair(&Way { listener, place }, pair))
+            .collect();
+        let clients = tls.clients.as_ref().map(|clients| self.clients(listener, clients));
+        let certificates = pairs.into_iter().collect::<Option<Vec<_>>>()?;
+        self.warn(listener, &certificates);
+        let clients = match clients {
+            Some(clients) => Some(clients?),
+            None => None,
+        };
+        let min_version = match tls.min_version {
+            gateway_settings::TlsVersion::V12 => TlsVersion::V12,
+            gateway_settings::TlsVersion::V13 => TlsVersion::V13,
+        };
+        let terms = TlsTerms::new(TlsSpec { certificates, min_version, clients });
+        terms.map_err(|error| self.fault(&ca(listener), &TlsError::Terms(error))).ok()
+    }
+
+    fn pair(&mut self, way: &Way, pair: &CertificateFiles) -> Option<Certificate> {
+        let chain = self.files.read(&pair.certificate).map_err(TlsError::from);
+        let chain = chain.and_then(|text| certificates(&text));
+        let key = self.files.read(&pair.key).map_err(TlsError::from);
+        let key = key.and_then(|text| self::key(&text));
+        match (chain, key) {
+            (Ok(chain), Ok(key)) => Certificate::new(chain, key)
+                .map_err(|error| self.fault(&way.to("key"), &TlsError::Mismatch(error)))
+                .ok(),
+            (chain, key) => {
+                chain.map_err(|error| self.fault(&way.to("certificate"), &error)).ok();
+                key.map_err(|error| self.fault(&way.to("key"), &error)).ok();
+                None
+            }
+        }
+    }
+
+    fn clients(
+        &mut self,
+        listener: usize,
+        clients: &ClientCertificates,
+    ) -> Option<ClientAuthorities> {
+        let text = self.files.read(&clients.ca).map_err(TlsError::from);
+        let authorities = text.and_then(|text| certificates(&text));
+        let authorities = authorities.map_err(|error| self.fault(&ca(listener), &error)).ok()?;
+        Some(ClientAuthorities { authorities, required: clients.required })
+    }
+
+    fn fault(&mut self, way: &[Step<'_>], error: &TlsError) {
+        let Shown { text, file, .. } = self.shown;
+        self.faults.push(fault_at(text, file, way, error.to_string(), HELP));
+    }
+
+    fn warning(&mut self, way: &[Step<'_>], message: String, help: &str) {
+        let Shown { text, file, .. } = self.shown;
+        let fault = fault_at(text, file, way, message, help);
+        self.faults.push(Fault { warning: true, ..fault });
+    }
+
+    fn warn(&mut self, listener: usize, certificates: &[Certificate]) {
+        for (place, certificate) in certificates.iter().enumerate() {
+            let way = Way { listener, place }.to("certificate");
+            if let Some(message) = out_of_time(certificate.validity(), self.shown.at) {
+                self.warning(&way, message, RENEW);
+            }
+            if place > 0 && certificate.names().is_empty() {
+                let help = "only the first certificate needs no DNS name: clients get it that no other is for";
+                self.warning(&way, "is for no DNS name, so no client gets it".into(), help);
+            }
+        }
+        for taken in shadowed(certificates) {
+            let first = match taken.by {
+                0 => "`tls.certificate`".to_owned(),
+                by => format!("`certificates[{}]`", by - 1),
+            };
+            let message = format!("is for `{}`, for which {first} is served", taken.name);
+            let help = "of several certificates for a name the first is served; remove one";
+            self.warning(
+                &Way { listener, place: taken.certificate }.to("certificate"),
+                message,
+                help,
+            );
+        }
+    }
+}
+
+/// Why clients do not take a certificate now, or soon will not.
+fn out_of_time(validity: Option<Validity>, at: UnixMs) -> Option<String> {
+    let Validity { from_s, until_s } = validity?;
+    let at_s = i64::try_from(at.seconds()).unwrap_or(i64::MAX);
+    let day = |s: i64| {
+        let time = jiff::Timestamp::from_second(s).unwrap_or(jiff::Timestamp::MAX);
+        format!("{time}")
+    };
+    if at_s > until_s {
+        return Some(format!("the certificate has ended at {}", day(until_s)));
+    }
+    (at_s < from_s).then(|| format!("the certificate is not good before {}", day(from_s)))
+}
+
+/// The way to a listener's pair; 0 is the main one.
+struct Way {
+    listener: usize,
+    place: usize,
+}
+
+impl Way {
+    fn to<'s>(&self, end: &'s str) -> Vec<Step<'s>> {
+        let mut steps = tls(self.listener);
+        if let Some(further) = self.place.checked_sub(1) {
+            steps.extend([Step::Key("certificates"), Step::Item(further)]);
+        }
+        steps.push(Step::Key(end));
+        steps
+    }
+}
+
+fn tls<'s>(listener: usize) -> Vec<Step<'s>> {
+    vec![Step::Key("listeners"), Step::Item(listener), Step::Key("tls")]
+}
+
+fn ca<'s>(listener: usize) -> Vec<Step<'s>> {
+    [tls(listener), vec![Step::Key("client_certificates"), Step::Key("ca")]].concat()
 }

@@ -45,7 +45,7 @@ const READ_BYTES: usize = 4 << 10;
 pub(crate) struct Connections {
     gateway: Arc<Gateway>,
     listener: ListenerFacts,
-    tls: Option<Tls>,
+    tls: Option<Arc<Tls>>,
     http2: Arc<Http2>,
 }
 
@@ -53,7 +53,7 @@ impl Connections {
     pub(crate) fn new(
         gateway: Arc<Gateway>,
         listener: ListenerFacts,
-        tls: Option<Tls>,
+        tls: Option<Arc<Tls>>,
     ) -> Connections {
         let http2 = Http2::new(Arc::clone(&gateway), listener.clone());
         Connections { gateway, listener, tls, http2: Arc::new(http2) }
@@ -119,6 +119,7 @@ impl Connections {
 
     async fn shaken(&self, tls: &Tls, stream: Stream) -> Option<Stream> {
         let shaken = tls.handshake(stream, self.header_time()).await;
+        self.gateway.parts.metrics.handshake(shaken.as_ref().map(drop).map_err(|why| *why));
         if matches!(shaken, Err(Unshaken::Late)) {
             self.gateway.parts.metrics.shed(Shed::HeaderTime);
         }

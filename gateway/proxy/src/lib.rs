@@ -16,6 +16,8 @@ mod breaker;
 mod budget;
 mod capacity;
 mod carry;
+mod certificate;
+mod certificate_ends;
 mod chunked;
 mod client_address;
 mod clock;
@@ -47,6 +49,7 @@ mod reach;
 mod redated;
 mod relay;
 mod respond;
+mod server_names;
 mod tally;
 mod tls;
 mod trace;
@@ -59,16 +62,22 @@ pub use access_log::AccessLog;
 pub use balance::Balance;
 pub use breaker::BreakerRule;
 pub use budget::Retries;
+pub use certificate::{Certificate, Mismatch, Validity};
+pub use certificate_ends::register_certificates;
 pub use clock::Clock;
 pub use docs::Docs;
 pub use gateway::{Gateway, GatewayParts, Serving};
 pub use health::{HEALTH_EVERY, HealthRule};
-pub use listen::{Bound, ListenError, ListenerSpec, TlsFiles, bind, serve};
+pub use listen::{Bound, ListenError, ListenerSpec, bind, serve};
 pub use metrics::ProxyMetrics;
 pub use moving::{MOVING_MAX, Moved};
 pub use new_columns::register_new_columns;
 pub use outlier::OutlierRule;
+pub use server_names::{Shadowed, shadowed};
 pub use tally::register_upstreams;
+pub use tls::{
+    CLIENT_AUTHORITIES_MAX, ClientAuthorities, TermsError, Tls, TlsSpec, TlsTerms, TlsVersion,
+};
 pub use upstreams::{
     FoundServer, FoundUpstream, RESOLVE_EVERY, ServerSpec, ServerState, Timeouts, UpstreamSpec,
     UpstreamTls, Upstreams,

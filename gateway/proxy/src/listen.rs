@@ -2,7 +2,6 @@
 //! is known by its number.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -16,21 +15,16 @@ use crate::gateway::Gateway;
 use crate::head::ListenerFacts;
 use crate::moving::{Moved, adopt};
 use crate::tls::Tls;
-
-/// Certificate chain and key, PEM.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
-    pub certificate: PathBuf,
-    pub key: PathBuf,
-}
+#[cfg(test)]
+pub(crate) use crate::tls::tests::TlsFiles;
 
 /// One listener as configured.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ListenerSpec {
     /// Its number in the configuration, from 0.
     pub place: usize,
     pub address: String,
-    pub tls: Option<TlsFiles>,
+    pub tls: Option<Arc<Tls>>,
     pub trusted_proxies: Vec<IpNet>,
     /// HTTP/2 without TLS, by prior knowledge.
     pub h2c: bool,
@@ -42,7 +36,6 @@ pub struct Bound {
     spec: ListenerSpec,
     socket: std::net::TcpListener,
     address: SocketAddr,
-    tls: Option<Tls>,
 }
 
 impl Bound {
@@ -63,26 +56,22 @@ impl Bound {
 pub enum ListenError {
     #[error("cannot listen on {address}: {source}")]
     Bind { address: String, source: std::io::Error },
-    #[error("cannot use the certificate {certificate} with the key {key}")]
-    Tls { certificate: PathBuf, key: PathBuf },
 }
 
 /// Takes the listener's address, or goes on with the socket of a process that had it.
 ///
 /// # Errors
-/// [`ListenError::Bind`] when it is taken or not ours; [`ListenError::Tls`] when certificate and key
-/// cannot be used.
+/// [`ListenError::Bind`] when it is taken or not ours.
 pub fn bind(
     spec: ListenerSpec,
     inherited: Option<std::net::TcpListener>,
 ) -> Result<Bound, ListenError> {
-    let tls = spec.tls.as_ref().map(Tls::load).transpose()?;
     let failed = |source| ListenError::Bind { address: spec.address.clone(), source };
     let new = || std::net::TcpListener::bind(&spec.address);
     let socket = inherited.map_or_else(new, Ok).map_err(failed)?;
     let address = socket.local_addr().map_err(failed)?;
     socket.set_nonblocking(true).map_err(failed)?;
-    Ok(Bound { spec, socket, address, tls })
+    Ok(Bound { spec, socket, address })
 }
 
 /// Serves a bound listener until `shutdown`, and connections that another process moves here for as long as
@@ -96,33 +85,15 @@ pub async fn serve(
     let facts = ListenerFacts {
         place: bound.spec.place,
         trusted_proxies: bound.spec.trusted_proxies,
-        tls: bound.tls.is_some(),
+        tls: bound.spec.tls.is_some(),
         h2c: bound.spec.h2c,
     };
-    let connections = Arc::new(Connections::new(gateway, facts, bound.tls));
+    let connections = Arc::new(Connections::new(gateway, facts, bound.spec.tls));
     tokio::spawn(adopt(moved, Arc::clone(&connections), shutdown.clone()));
     match TcpListener::from_std(bound.socket) {
         Ok(listener) => accept(listener, connections, shutdown).await,
         Err(error) => {
             tracing::error!(address = %bound.address, %error, "cannot accept connections")
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_certificate_that_cannot_be_used_is_told_before_anything_is_served() {
-        let tls = TlsFiles { certificate: "missing.crt".into(), key: "missing.key".into() };
-        let spec = ListenerSpec {
-            place: 0,
-            address: "127.0.0.1:0".into(),
-            tls: Some(tls),
-            trusted_proxies: Vec::new(),
-            h2c: false,
-        };
-        assert!(matches!(bind(spec, None), Err(ListenError::Tls { .. })));
     }
 }

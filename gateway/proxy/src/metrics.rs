@@ -4,12 +4,16 @@ use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::capacity::Shed;
+use crate::tls::Unshaken;
 
 /// Seconds. From the gateway's own tens of microseconds to a slow upstream's minute.
 const BUCKETS: [f64; 16] = [
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
     1.0, 5.0, 30.0,
 ];
+
+/// How a handshake may end.
+const HANDSHAKES: [&str; 3] = ["ok", "failed", "timeout"];
 
 /// The proxy's metrics, registered once.
 #[derive(Debug, Clone)]
@@ -26,6 +30,7 @@ pub struct ProxyMetrics {
     pub(crate) inflight: IntGauge,
     pub(crate) connections: IntGauge,
     shed: IntCounterVec,
+    handshakes: IntCounterVec,
     pub(crate) access_log_dropped: IntGauge,
 }
 
@@ -43,8 +48,16 @@ impl ProxyMetrics {
         )?;
         // There from the start: a rise from nothing is seen as one.
         Shed::ALL.iter().for_each(|bound| drop(shed.with_label_values(&[bound.label()])));
+        let handshakes = counters(
+            registry,
+            "colonnade_tls_handshakes_total",
+            "Handshakes of TLS with clients, by how they ended.",
+            &["result"],
+        )?;
+        HANDSHAKES.iter().for_each(|result| drop(handshakes.with_label_values(&[result])));
         Ok(ProxyMetrics {
             shed,
+            handshakes,
             requests: counters(
                 registry,
                 "colonnade_requests_total",
@@ -112,6 +125,15 @@ impl ProxyMetrics {
 impl ProxyMetrics {
     pub(crate) fn shed(&self, bound: Shed) {
         self.shed.with_label_values(&[bound.label()]).inc();
+    }
+
+    pub(crate) fn handshake(&self, ended: Result<(), Unshaken>) {
+        let result = match ended {
+            Ok(()) => HANDSHAKES[0],
+            Err(Unshaken::Failed) => HANDSHAKES[1],
+            Err(Unshaken::Late) => HANDSHAKES[2],
+        };
+        self.handshakes.with_label_values(&[result]).inc();
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn check(
             None => mismatch(node, rule, path, report),
         };
     }
-    read_null_as_a_word(node, &rule);
+    read_as_a_word(node, &rule);
     if !fits(node, &rule) {
         return mismatch(node, rule, path, report);
     }
@@ -85,11 +85,10 @@ fn kind_name(text: &str, kind: Kind) -> Option<&'static str> {
     })
 }
 
-/// Where `"null"` is a word to choose, it needs no quotes.
-fn read_null_as_a_word(node: &mut Node, rule: &Rule<'_>) {
-    if let Value::Scalar { text, kind: kind @ Kind::Null } = &mut node.value
-        && &**text == "null"
-        && rule.choices().is_some_and(|choices| choices.contains(&"null"))
+/// Where `"null"` or `"1.2"` is a word to choose, it needs no quotes.
+fn read_as_a_word(node: &mut Node, rule: &Rule<'_>) {
+    if let Value::Scalar { text, kind: kind @ (Kind::Null | Kind::Number) } = &mut node.value
+        && rule.choices().is_some_and(|choices| choices.contains(&&**text))
     {
         *kind = Kind::String;
     }

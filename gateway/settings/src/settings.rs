@@ -42,11 +42,51 @@ pub struct Listener {
     pub h2c: bool,
 }
 
-/// PEM files.
+impl Listener {
+    /// Whether a listener that is bound as this one says has to be bound anew for the other.
+    pub fn needs_restart(&self, other: &Listener) -> bool {
+        let bound = |listener: &Listener| (listener.address, listener.tls.is_some(), listener.h2c);
+        bound(self) != bound(other) || self.trusted_proxies != other.trusted_proxies
+    }
+}
+
+/// What a listener shakes hands with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerTls {
+    /// Also for clients who name no server, or one that no certificate is for.
+    pub main: CertificateFiles,
+    pub further: Vec<CertificateFiles>,
+    pub min_version: TlsVersion,
+    pub clients: Option<ClientCertificates>,
+}
+
+impl ListenerTls {
+    /// The main pair of files and the further ones.
+    pub fn certificates(&self) -> impl Iterator<Item = &CertificateFiles> {
+        std::iter::once(&self.main).chain(&self.further)
+    }
+}
+
+/// PEM files of a certificate with its chain, and of its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
     pub certificate: PathBuf,
     pub key: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsVersion {
+    V12,
+    V13,
+}
+
+/// Who may connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificates {
+    /// PEM file of the authorities.
+    pub ca: PathBuf,
+    /// Without a certificate nobody is served.
+    pub required: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -161,17 +161,24 @@ keys:
 fn paths_are_relative_to_the_file_that_names_them() {
     let text = r#"
 version: 1
-listeners: [{ address: "127.0.0.1:8443", tls: { certificate: tls.crt, key: /abs/tls.key } }]
+listeners:
+  - address: "127.0.0.1:8443"
+    tls:
+      certificate: tls.crt
+      key: /abs/tls.key
+      certificates: [{ certificate: /abs/more.crt, key: more.key }]
+      client_certificates: { ca: clients.pem }
 telemetry: { access_log: logs/access.log }
 store: { file: directory.yaml }
 keys: { pepper: "${file:secrets/pepper}" }
 "#;
     let settings = loaded_with(text, &[("etc/secrets/pepper", "0123456789abcdef\n")]).settings;
     let tls = settings.listeners[0].tls.as_ref().unwrap();
-    assert_eq!(
-        (&*tls.certificate, &*tls.key),
-        (Path::new("etc/tls.crt"), Path::new("/abs/tls.key"))
-    );
+    let files: Vec<_> = tls.certificates().map(|pair| (&*pair.certificate, &*pair.key)).collect();
+    let expected = [("etc/tls.crt", "/abs/tls.key"), ("/abs/more.crt", "etc/more.key")];
+    assert_eq!(files, expected.map(|(certificate, key)| (Path::new(certificate), Path::new(key))));
+    let clients = tls.clients.as_ref().unwrap();
+    assert_eq!((&*clients.ca, clients.required), (Path::new("etc/clients.pem"), true));
     assert_eq!(settings.telemetry.access_log, AccessLog::File("etc/logs/access.log".into()));
     assert_eq!(settings.store, Store::File("etc/directory.yaml".into()));
     assert_eq!(settings.keys.pepper.as_ref().unwrap().reveal(), "0123456789abcdef");

@@ -14,7 +14,7 @@ use gateway_settings::directory::{DIRECTORY_BYTES_MAX, LoadedDirectory};
 use gateway_settings::{Fault, Loaded};
 use gateway_store::{FileChange as Change, ReadError, WatchedFile};
 
-use super::{Publisher, Source, StartError, Text, content, texts, warn_all};
+use super::{Prepared, Publisher, Source, StartError, Text, content, texts, warn_all};
 use crate::load::{self, Surroundings};
 
 /// The file, and what was read of it.
@@ -34,7 +34,7 @@ struct Waiting {
 
 /// What is put in place together, once all of it is known to be sound.
 struct Next {
-    loaded: Option<Loaded>,
+    loaded: Option<(Loaded, Prepared)>,
     directory: Option<(LoadedDirectory, u64)>,
     moved: Option<WatchedFile>,
 }
@@ -133,8 +133,8 @@ impl Publisher {
         let config = config.as_ref().map_err(Clone::clone)?.as_deref();
         let directory = directory.as_ref().map_err(Clone::clone)?.as_deref();
         let Next { loaded, directory, moved } = self.next(config, directory)?;
-        if let (Some(next), Some(config)) = (loaded, config) {
-            self.adopt(next, config);
+        if let (Some((next, certificates)), Some(config)) = (loaded, config) {
+            self.adopt(next, certificates, config);
         }
         let (rules, meters) = (self.rules.clone(), self.meters.clone());
         let Some(source) = self.file() else { return Ok(Vec::new()) };
@@ -161,21 +161,17 @@ impl Publisher {
         let around = self.around.clone();
         let config_path = self.config.path().to_owned();
         let served_form = self.settings.keys.clone();
+        if let (Some(_), Some(source)) = (config, self.file()) {
+            // Whatever waits is older.
+            source.waiting = None;
+        }
+        let loaded = config.map(|text| self.load(text)).transpose()?;
         let Some(source) = self.file() else {
             return Ok(Next { loaded: None, directory: None, moved: None });
         };
-        let loaded = match config {
-            Some(text) => {
-                // Whatever waits is older.
-                source.waiting = None;
-                let loaded = load::configuration(text, &config_path, &around);
-                Some(loaded.map_err(|error| error.lines())?)
-            }
-            None => None,
-        };
         let mut text = directory.map(Cow::Borrowed);
         let mut moved = None;
-        if let (Some(next), Some(config)) = (&loaded, config) {
+        if let (Some((next, _)), Some(config)) = (&loaded, config) {
             // What it says of another kind of store takes effect at the next start.
             let moved_to = load::directory_path(&next.settings)
                 .filter(|path| *path != source.directory.path());
@@ -193,7 +189,7 @@ impl Publisher {
             }
         }
         let path = moved.as_ref().unwrap_or(&source.directory).path().to_owned();
-        let form = loaded.as_ref().map_or(&served_form, |next| &next.settings.keys);
+        let form = loaded.as_ref().map_or(&served_form, |(next, _)| &next.settings.keys);
         // What a key looks like decides which records may be shown.
         if text.is_none() && *form != served_form {
             text = Some(Cow::Owned(source.records.text().to_owned()));

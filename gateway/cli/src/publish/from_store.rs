@@ -9,7 +9,6 @@ use gateway_store::{Delta, SnapshotError, SnapshotFile};
 
 use super::{Publisher, Source, Text};
 use crate::holdings::Holdings;
-use crate::load;
 
 /// What a store, or the snapshot of one that is away, had at the start.
 pub(crate) struct StoreStart {
@@ -134,9 +133,9 @@ impl Publisher {
             Ok(None) => return self.outcome_of(Vec::new(), left_out),
             Err(faults) => return self.outcome_of(faults.clone(), left_out),
         };
-        match load::configuration(text, self.config.path(), &self.around) {
-            Ok(next) => self.adopt(next, text),
-            Err(error) => return self.outcome_of(error.lines(), left_out),
+        match self.load(text) {
+            Ok((next, certificates)) => self.adopt(next, certificates, text),
+            Err(faults) => return self.outcome_of(faults, left_out),
         }
         let (rules, meters) = (Arc::clone(&self.rules), Arc::clone(&self.meters));
         let Some(source) = self.store_source() else {

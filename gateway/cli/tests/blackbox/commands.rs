@@ -161,7 +161,7 @@ fn check_of_what_is_no_regular_file_does_not_hang() {
     }
 }
 
-fn findings(output: &Output) -> Vec<Value> {
+pub(crate) fn findings(output: &Output) -> Vec<Value> {
     let said: Value = serde_json::from_str(&output.said).unwrap_or_else(|error| {
         panic!("{error}: {}", output.text);
     });

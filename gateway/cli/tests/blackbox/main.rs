@@ -64,3 +64,6 @@ mod stored_keys;
 mod stored_restarts;
 mod teams;
 mod tls;
+mod tls_clients;
+mod tls_names;
+mod tls_renewal;

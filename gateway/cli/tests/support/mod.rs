@@ -5,6 +5,7 @@
 //! chosen by the kernel; every wait has an end and looks at an effect, never at the clock alone.
 
 pub(crate) mod answer;
+pub(crate) mod certificates;
 pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod directory;

@@ -9,11 +9,12 @@ use gateway_policy::{Digest, DigestKind};
 use super::Context;
 use crate::model::{
     AccessLogSettings, AdminSettings, DrainSettings, GatewaySettings, ListenerSettings,
-    PermissionSettings, StoreSettings, TelemetrySettings,
+    PermissionSettings, StoreSettings, TelemetrySettings, TlsSettings, TlsVersionSettings,
 };
 use crate::node::Path;
 use crate::settings::{
-    AccessLog, Admin, AdminToken, Drain, Listener, ListenerTls, Permissions, Store, Telemetry,
+    AccessLog, Admin, AdminToken, CertificateFiles, ClientCertificates, Drain, Listener,
+    ListenerTls, Permissions, Store, Telemetry, TlsVersion,
 };
 
 pub(super) fn listeners(model: &GatewaySettings, context: &mut Context<'_, '_>) -> Vec<Listener> {
@@ -35,12 +36,29 @@ pub(super) fn listeners(model: &GatewaySettings, context: &mut Context<'_, '_>) 
 fn listener(settings: &ListenerSettings, directory: &FilePath) -> Listener {
     Listener {
         address: settings.address.0,
-        tls: settings.tls.as_ref().map(|tls| ListenerTls {
-            certificate: directory.join(&tls.certificate),
-            key: directory.join(&tls.key),
-        }),
+        tls: settings.tls.as_ref().map(|settings| tls(settings, directory)),
         trusted_proxies: settings.trusted_proxies.iter().map(|network| network.0).collect(),
         h2c: settings.h2c,
+    }
+}
+
+fn tls(settings: &TlsSettings, directory: &FilePath) -> ListenerTls {
+    let pair = |certificate: &str, key: &str| CertificateFiles {
+        certificate: directory.join(certificate),
+        key: directory.join(key),
+    };
+    let further = settings.certificates.iter();
+    ListenerTls {
+        main: pair(&settings.certificate, &settings.key),
+        further: further.map(|files| pair(&files.certificate, &files.key)).collect(),
+        min_version: match settings.min_version {
+            TlsVersionSettings::V12 => TlsVersion::V12,
+            TlsVersionSettings::V13 => TlsVersion::V13,
+        },
+        clients: settings.client_certificates.as_ref().map(|clients| ClientCertificates {
+            ca: directory.join(&clients.ca),
+            required: clients.required,
+        }),
     }
 }
 
@@ -139,4 +157,74 @@ pub(super) fn store(settings: &StoreSettings, directory: &FilePath) -> Store {
 
 pub(super) fn drain(settings: &DrainSettings) -> Drain {
     Drain { delay_ms: settings.delay.0, grace_ms: settings.grace.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{LookUp, Settings, load};
+
+    struct Nothing;
+
+    impl LookUp for Nothing {
+        fn variable(&self, _: &str) -> Option<String> {
+            None
+        }
+
+        fn file(&self, _: &FilePath) -> std::io::Result<String> {
+            Err(std::io::ErrorKind::NotFound.into())
+        }
+    }
+
+    fn loaded(text: &str) -> Settings {
+        load(text, FilePath::new("gateway.yaml"), &Nothing).unwrap().settings
+    }
+
+    /// Who had TLS before there was more to say of it has what it was.
+    #[test]
+    fn tls_of_a_certificate_and_a_key_is_of_any_version_and_asks_clients_for_nothing() {
+        let tls = |members: &str| {
+            let text = format!(
+                "version: 1\nlisteners: [{{ tls: {{ certificate: a.crt, key: a.key{members} }} }}]\n"
+            );
+            loaded(&text).listeners[0].tls.clone().unwrap()
+        };
+        let plain = tls("");
+        assert_eq!((plain.certificates().count(), plain.clients.is_some()), (1, false));
+        for (members, version) in [
+            ("", TlsVersion::V12),
+            (", min_version: \"1.2\"", TlsVersion::V12),
+            (", min_version: \"1.3\"", TlsVersion::V13),
+            (", min_version: 1.3", TlsVersion::V13),
+        ] {
+            assert_eq!(tls(members).min_version, version, "{members}");
+        }
+    }
+
+    /// Certificates come with a reload; sockets do not.
+    #[test]
+    fn only_what_a_socket_is_bound_with_needs_a_restart() {
+        let listener = |members: &str| {
+            let text =
+                format!("version: 1\nlisteners: [{{ address: \"127.0.0.1:1\"{members} }}]\n");
+            loaded(&text).listeners[0].clone()
+        };
+        let plain = listener("");
+        let tls = listener(", tls: { certificate: a.crt, key: a.key }");
+        for (one, other, expected) in [
+            (&plain, listener(""), false),
+            (&plain, listener(", h2c: true"), true),
+            (&plain, listener(", trusted_proxies: [10.0.0.0/8]"), true),
+            (&plain, tls.clone(), true),
+            (&tls, plain.clone(), true),
+            (
+                &tls,
+                listener(", tls: { certificate: b.crt, key: b.key, min_version: \"1.3\" }"),
+                false,
+            ),
+        ] {
+            assert_eq!(one.needs_restart(&other), expected, "{other:?}");
+        }
+    }
 }

@@ -10,6 +10,9 @@ use super::scalar::{
     DigestText, Duration, ListenAddress, Network, Secret, postgres_schema, redis_schema,
 };
 
+/// How many further certificates a listener may have. Each is read again with every reload.
+const CERTIFICATES_MAX: usize = 1_000;
+
 fn local(port: u16) -> ListenAddress {
     ListenAddress(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
 }
@@ -40,16 +43,69 @@ impl Default for ListenerSettings {
     }
 }
 
-/// Certificate and key of a listener.
+/// Certificates of a listener, and who may connect. All of it but whether there is TLS at all comes into
+/// force with a reload, and so do files that have changed; connections that stand go on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TlsSettings {
-    /// PEM file of the certificate, with its chain. Relative to this file.
+    /// PEM file of the certificate, with its chain. Relative to this file. Clients get it that name no
+    /// server, or one that no certificate is for.
     #[schemars(length(min = 1))]
     pub(crate) certificate: String,
     /// PEM file of the private key. Relative to this file.
     #[schemars(length(min = 1))]
     pub(crate) key: String,
+    /// Further certificates. A client gets the one that is for the name it asks for; where several are,
+    /// the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = CERTIFICATES_MAX))]
+    pub(crate) certificates: Vec<CertificateSettings>,
+    /// Oldest version of TLS that is spoken. Clients of before 2018 may need `"1.2"`.
+    #[serde(default)]
+    pub(crate) min_version: TlsVersionSettings,
+    /// Certificates that clients have to show. Keys are demanded all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) client_certificates: Option<ClientCertificatesSettings>,
+}
+
+/// One more certificate of a listener. It is for the DNS names among its subject alternative names;
+/// `*.example.com` is for all names with one label more than `example.com`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CertificateSettings {
+    /// PEM file of the certificate, with its chain. Relative to this file.
+    #[schemars(length(min = 1))]
+    pub(crate) certificate: String,
+    /// PEM file of its private key. Relative to this file.
+    #[schemars(length(min = 1))]
+    pub(crate) key: String,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub(crate) enum TlsVersionSettings {
+    #[default]
+    #[serde(rename = "1.2")]
+    V12,
+    #[serde(rename = "1.3")]
+    V13,
+}
+
+/// Whose certificates clients have to show. They open the connection and nothing else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ClientCertificatesSettings {
+    /// PEM file of the authorities that sign them. Relative to this file.
+    #[schemars(length(min = 1))]
+    pub(crate) ca: String,
+    /// Whether a client without a certificate is refused. One with a certificate that is not good is
+    /// refused either way.
+    #[serde(default = "yes")]
+    pub(crate) required: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// The admin API under `/admin/v1`: accounts, users, keys, status, reload. The dashboard is not in this version.

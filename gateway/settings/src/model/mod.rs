@@ -23,7 +23,8 @@ pub(crate) use keys::{
 };
 pub(crate) use listen::{
     AccessLogSettings, AdminSettings, ClusterSettings, DrainSettings, ListenerSettings,
-    PermissionSettings, SnapshotSettings, StoreSettings, TelemetrySettings,
+    PermissionSettings, SnapshotSettings, StoreSettings, TelemetrySettings, TlsSettings,
+    TlsVersionSettings,
 };
 pub(crate) use named::Named;
 pub(crate) use resource::{
