@@ -38,7 +38,9 @@ BEHIND_2038 = datetime.datetime(2038, 1, 20, 12, tzinfo=datetime.UTC)
 
 
 def library():
-    return next(Path("/usr").glob(f"lib*/**/faketime/{LIBRARY}"), None)
+    """Where Debian's package has put it, or another's."""
+    places = ("lib/*/faketime", "lib/faketime", "lib64/faketime")
+    return next((one for place in places for one in Path("/usr").glob(f"{place}/{LIBRARY}")), None)
 
 
 class Faked(Node):
@@ -130,7 +132,8 @@ def clocks(options, folder, service):
                 keys[name] = answer["key"], datetime.datetime.fromisoformat(end)
             else:
                 faults.append(f"a key that ends at {end} is answered {status}: {answer}")
-        node.pressed, text = node.create("pressed", limits=LIMITS)
+        limits = {"minute": {**LIMITS["minute"], "requests": 2 * LIMIT}} if options.flaw else LIMITS
+        node.pressed, text = node.create("pressed", limits=limits)
         offsets = OFFSETS[:4] if options.quick else OFFSETS
         offsets += (int((BEHIND_2038 - datetime.datetime.now(datetime.UTC)).total_seconds()), 0)
         dead = set()
@@ -138,7 +141,7 @@ def clocks(options, folder, service):
             for offset in offsets:
                 node.set(offset)
                 if options.flaw:
-                    # It forgets what it has counted, and what time it was.
+                    # It forgets what time it was.
                     node.kill()
                     node.start()
                 faults += held(node, keys, dead)

@@ -153,7 +153,7 @@ def accounts(node, log, key, asked, told):
         time.sleep(0.1)
     faults = []
     if good + told["dropped"] != asked + node.asked:
-        faults.append(f"of {asked + node.asked} requests {good} have a line and {told['dropped']} are counted")
+        faults.append(f"{asked + node.asked} requests, {good} lines and {told['dropped']} dropped")
     status, usage = node.admin("GET", f"/keys/{key}/usage")
     told["usage"] = usage.get("total")
     if told["usage"] != asked:

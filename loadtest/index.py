@@ -12,7 +12,7 @@ import sqlite3
 import time
 
 from fleet import running
-from nodes import Clients, Node, Turns, ms, share, status_is
+from nodes import Clients, Turns, ms, share, status_is
 from stand import key_text
 
 KEYS_PER_ACCOUNT = 10
