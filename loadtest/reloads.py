@@ -237,9 +237,9 @@ def await_limit(node, text, name):
 
 
 def good(options, node):
-    """Blocks of the same load in turns, without swaps and with them."""
-    swaps, turns, faults, spent = SWAPS // (10 if options.quick else 1), Turns(), [], 0.0
-    blocks, made, statuses = BLOCKS // (5 if options.quick else 1), 0, Counter()
+    """Blocks of the same load in turns: with swaps, and with as many requests that change nothing."""
+    turns, faults, statuses, made, spent = Turns(), [], Counter(), 0, 0.0
+    swaps, blocks = (SWAPS // 10, BLOCKS // 5) if options.quick else (SWAPS, BLOCKS)
     with running(node):
         node.start()
         node.fill()
@@ -257,21 +257,15 @@ def good(options, node):
             policies["B"]["plans"] = policies["A"]["plans"]
         order = itertools.cycle(policies.values())
         for _ in range(blocks):
-            for is_swapped in (True, False):
+            for block in (turns.with_it, turns.without):
                 with Clients(node, text, ROWS, judges[ROWS], 2) as clients, \
                         Clients(node, text, MANY_ROWS, judges[MANY_ROWS], 1, 0.05) as slow:
-                    began, here = time.monotonic(), 0
-                    while is_swapped and (here < swaps / blocks
-                                          or time.monotonic() < began + BLOCK_SECONDS_MIN):
-                        swap(node, next(order), faults)
-                        here += 1
-                        time.sleep(max(0.0, began + here / options.a_second - time.monotonic()))
-                    if is_swapped:
-                        made, lasted = made + here, time.monotonic() - began
-                        spent += lasted
+                    if block is turns.with_it:
+                        here, lasted = swap_for_a_block(options, node, order, swaps / blocks, faults)
+                        made, spent = made + here, spent + lasted
                     else:
-                        time.sleep(lasted)
-                (turns.with_it if is_swapped else turns.without).append(clients.seconds)
+                        pretend(node, next(order), here, lasted)
+                block.append(clients.seconds)
                 for asked in (clients, slow):
                     faults += asked.faults
                     statuses += asked.statuses
@@ -281,6 +275,25 @@ def good(options, node):
         faults.append(f"the 99th percentile rises by a factor of {turns.rise():.2f}")
     return {"swaps": made, "swaps_a_second": round(made / spent), "by_status": statuses,
             **turns.told()}, faults
+
+
+def swap_for_a_block(options, node, order, least, faults):
+    """How many swaps there were, and how long it took."""
+    began, here = time.monotonic(), 0
+    while here < least or time.monotonic() < began + BLOCK_SECONDS_MIN:
+        swap(node, next(order), faults)
+        here += 1
+        time.sleep(max(0.0, began + here / options.a_second - time.monotonic()))
+    return here, time.monotonic() - began
+
+
+def pretend(node, its, times, seconds):
+    """The work of a client who swaps, which shares its core with the load, without a swap."""
+    beside, began = node.folder / "beside.yaml", time.monotonic()
+    for number in range(times):
+        beside.write_text(json.dumps(its))
+        node.admin("GET", "/status")
+        time.sleep(max(0.0, began + (number + 1) * seconds / times - time.monotonic()))
 
 
 def swap(node, its, faults):
