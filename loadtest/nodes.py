@@ -10,10 +10,12 @@ import http.client
 import json
 import multiprocessing
 import os
+import re
 import signal
 import statistics
 import time
 from collections import Counter
+from pathlib import Path
 
 from fleet import ANSWER_SECONDS_MAX, Caller, Gateway, bearer, metric, settings
 from stand import LOAD_CORE, PROXY_CORE, Running
@@ -53,6 +55,11 @@ class Node(Gateway):
 
     def metric(self, name, **labels):
         return metric(self.telemetry, name, **labels)
+
+    def huge_kib(self):
+        """Memory that the kernel gives in pages of 2 MiB, used or not."""
+        told = Path(f"/proc/{self.program.child.pid}/smaps_rollup").read_text()
+        return int(re.search(r"AnonHugePages:\s+(\d+)", told)[1])
 
     def process(self):
         return Running("gateway", self.proxy[1], self.program.child.pid)

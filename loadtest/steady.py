@@ -82,7 +82,7 @@ def memory(options, node):
             for number in range(FLAW_KEYS_A_SECOND if options.flaw else 0):
                 node.revoke(node.create(f"flaw {number}")[0])
             time.sleep(max(0.0, began + int(spent) + 1 - time.monotonic()))
-        peak = process.memory_kib("VmHWM")
+        peak, huge = process.memory_kib("VmHWM"), node.huge_kib()
     rises = slope(points)
     if rises > SLOPE_KIB_A_MINUTE_MAX:
         faults.append(f"memory rises by {rises:.0f} KiB a minute")
@@ -94,7 +94,7 @@ def memory(options, node):
             faults.append("a part of the load did nothing")
     statuses = sum((load.statuses for load in loads), Counter())
     return {"seconds": options.seconds, "by_status": dict(statuses), "cut_clients": cut.times,
-            "rounds_of_changes": admin.times, "kib_a_minute": round(rises),
+            "rounds_of_changes": admin.times, "kib_a_minute": round(rises), "huge_pages_mib": huge // 1024,
             "resident_mib": [round(kib / 1024, 1) for kib in (points[0][1], points[-1][1], peak)]}, faults
 
 
