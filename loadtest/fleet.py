@@ -8,12 +8,14 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import threading
 import time
 import urllib.parse
+import urllib.request
 from collections import Counter
 from pathlib import Path
 
@@ -52,6 +54,9 @@ class Program:
 class Gateway:
     """One node, which may be killed and started again on the same files."""
 
+    #: A command that hands its process over to the gateway's.
+    before = ()
+
     def __init__(self, binary, folder, store, upstream):
         self.binary, self.folder = str(binary), Path(folder)
         self.folder.mkdir()
@@ -60,7 +65,7 @@ class Gateway:
         self.program = None
 
     def spawn(self):
-        command = [self.binary, "run", "--config", str(self.config)]
+        command = [*self.before, self.binary, "run", "--config", str(self.config)]
         self.program = Program(command, self.folder, "gateway")
 
     def start(self):
@@ -72,6 +77,7 @@ class Gateway:
                 raise SystemExit(f"the gateway did not start:\n{self.program.said()[-2000:]}")
             time.sleep(0.005)
         self.proxy, self.admin_address = address(ready["proxy"]), address(ready["admin"])
+        self.telemetry = ready["telemetry"]
 
     def _ready(self):
         for line in self.program.said().splitlines():
@@ -178,6 +184,15 @@ def upstream(binary, folder):
     program = Program(command, folder, "upstream", stdout=subprocess.PIPE)
     with running(program):
         yield json.loads(program.child.stdout.readline())["calls"]
+
+
+def metric(telemetry, name, **labels):
+    """The sum of the samples that have these labels."""
+    text = urllib.request.urlopen(f"http://{telemetry}/metrics", timeout=30).read().decode()
+    wanted = [f'{label}="{value}"' for label, value in labels.items()]
+    lines = (line for line in text.splitlines() if re.match(rf"{name}[ {{]", line))
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines
+               if all(label in line for label in wanted))
 
 
 def address(text):

@@ -18,12 +18,11 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections import Counter
 
 sys.dont_write_bytecode = True  # the repository is no place for what Python caches
 
-from fleet import Caller, Program, address, bearer, running  # noqa: E402
+from fleet import Caller, Program, address, bearer, metric, running  # noqa: E402
 from proofs import parser, run  # noqa: E402
 
 KEY = "avoca_" + hashlib.sha256(b"upstreams").hexdigest()
@@ -93,12 +92,7 @@ class Gateway:
         return next((json.loads(line)["fields"] for line in lines), None)
 
     def metric(self, name, **labels):
-        """The sum of the samples that have these labels."""
-        text = urllib.request.urlopen(f"http://{self.telemetry}/metrics", timeout=30).read().decode()
-        wanted = [f'{label}="{value}"' for label, value in labels.items()]
-        lines = (line for line in text.splitlines() if re.match(rf"{name}[ {{]", line))
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines
-                   if all(label in line for label in wanted))
+        return metric(self.telemetry, name, **labels)
 
     def kill(self):
         if self.program:
