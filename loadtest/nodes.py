@@ -69,15 +69,16 @@ class Clients:
     """Kept connections, each of a process that asks until the block ends.
 
     `judge(status, headers, body)` says what is wrong with an answer, or nothing. Between two requests
-    there is a `pause`, or with `every` so much time from one's beginning to the next one's.
+    there is a `pause`, or with `every` so much time from one's beginning to the next one's. With `fresh`
+    each request has a connection of its own.
     """
 
-    def __init__(self, node, text, target, judge, count=1, pause=0.001, every=0.0):
+    def __init__(self, node, text, target, judge, count=1, pause=0.001, every=0.0, fresh=False):
         self.node, self.target, self.judge, self.pause = node, target, judge, pause
         self.headers, self.every = bearer(text), every
         self.stop, self.children = FORK.Event(), []
         self.seconds, self.statuses, self.faults = [], Counter(), []
-        self.count = count
+        self.count, self.fresh = count, fresh
 
     def __enter__(self):
         for _ in range(self.count):
@@ -112,6 +113,8 @@ class Clients:
                 wrong = self.judge(status, headers, body)
             except (OSError, http.client.HTTPException) as error:
                 status = wrong = type(error).__name__
+                caller.close()
+            if self.fresh:
                 caller.close()
             seconds.append(time.perf_counter() - began)
             statuses[status] += 1

@@ -17,6 +17,7 @@ mod import;
 mod life;
 mod load;
 mod logging;
+mod memory;
 mod mint;
 mod node;
 mod openapi;

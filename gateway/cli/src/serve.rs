@@ -29,6 +29,7 @@ use crate::handover::predecessor::Predecessor;
 use crate::life::Life;
 use crate::load::Surroundings;
 use crate::logging;
+use crate::memory;
 use crate::node::{ServingNode, all_permissions};
 use crate::publish::{POLL_EVERY, Publisher};
 use crate::service::Manager;
@@ -45,6 +46,7 @@ pub(crate) const SERVING: &str = "serving";
 /// `colonnade run`.
 pub(crate) fn run(path: &Path) -> u8 {
     logging::start();
+    memory::without_huge_pages();
     match Server::start(path, Surroundings::default()) {
         Ok(server) => server.until_stopped(),
         Err((code, lines)) => {

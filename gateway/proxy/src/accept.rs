@@ -22,7 +22,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::capacity::{Place, Shed, turned_away};
 use crate::client_address::is_trusted;
-use crate::connection::{Beginning, Connections, stopped};
+use crate::connection::{Beginning, Connections};
+use crate::incoming::stopped;
 use crate::metrics::Counted;
 use crate::respond::raw_problem;
 use crate::trace::request_id;

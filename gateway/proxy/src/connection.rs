@@ -1,12 +1,10 @@
-//! One client connection: heads read within their bounds, requests one after another.
+//! One client connection: its handshake, and requests one after another.
 //!
-//! The head of an HTTP/1 request is read here, not by Pingora: its reader has no total deadline,
-//! takes a mebibyte, and repairs what should be refused. Bytes go on to Pingora only once
-//! [`raw_head`] has found them whole and sound. HTTP/2 connections run in Pingora's own loop.
+//! The head of an HTTP/1 request is read by [`incoming`](crate::incoming), not by Pingora: its reader has no
+//! total deadline, takes a mebibyte, and repairs what should be refused. Bytes go on to Pingora only
+//! once they were found whole and sound. HTTP/2 connections run in Pingora's own loop.
 
-use std::future::poll_fn;
 use std::net::IpAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,27 +17,22 @@ use pingora::protocols::{ALPN, Stream};
 use pingora::server::ShutdownWatch;
 use pingora::time::timeout;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::capacity::Shed;
 use crate::gateway::{Ending, Gateway};
 use crate::h2_connection::Http2;
-use crate::head::{ListenerFacts, WireFacts};
+use crate::head::ListenerFacts;
+use crate::incoming::{HeadRead, IDLE, Opening, READ_BYTES, opening, read_head};
 use crate::moving::move_on;
-use crate::raw_head::{HeadBounds, HeadFault, Scan, scan};
 use crate::respond::raw_problem;
 use crate::tls::{Tls, Unshaken};
 use crate::trace::request_id;
 use crate::watched::Watched;
 
-/// How long a connection may idle between two requests.
-pub(crate) const IDLE: Duration = Duration::from_secs(75);
 /// How long the rest of a refused request is listened to, so that its answer is not lost in a reset.
 const LINGER: Duration = Duration::from_millis(250);
 const LINGER_BYTES_MAX: usize = 256 << 10;
-/// How a client begins that speaks HTTP/2 (RFC 9113 §3.4).
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const READ_BYTES: usize = 4 << 10;
 
 /// What serves the connections of one listener.
 pub(crate) struct Connections {
@@ -83,40 +76,6 @@ impl Connections {
         write_time(&self.bounds())
     }
 
-    /// What a client begins with where it may speak either version; `None` when it has gone.
-    ///
-    /// Read into a buffer of our own: Pingora's look at what waits on a connection has no end in
-    /// time, and loses bytes when it is given up.
-    async fn opening(
-        &self,
-        stream: &mut Stream,
-        buffer: &mut BytesMut,
-        shutdown: &ShutdownWatch,
-    ) -> Option<Opening> {
-        if buffer.is_empty() {
-            match first_bytes(stream, buffer, shutdown).await {
-                First::Bytes => {}
-                First::Stopped => return Some(Opening::Stopped),
-                First::Gone => return None,
-            }
-        }
-        let deadline = Instant::now() + self.header_time();
-        loop {
-            let seen = buffer.len().min(PREFACE.len());
-            if buffer[..seen] != PREFACE[..seen] {
-                return Some(Opening::Http1 { deadline });
-            }
-            if seen == PREFACE.len() {
-                return Some(Opening::Http2);
-            }
-            match timeout_at(deadline, stream.read_buf(buffer)).await {
-                Ok(Ok(1..)) => {}
-                Ok(_) => return None,
-                Err(_) => return Some(Opening::Late),
-            }
-        }
-    }
-
     async fn shaken(&self, tls: &Tls, stream: Stream) -> Option<Stream> {
         let shaken = tls.handshake(stream, self.header_time()).await;
         self.gateway.parts.metrics.handshake(shaken.as_ref().map(drop).map_err(|why| *why));
@@ -129,18 +88,19 @@ impl Connections {
     /// One request on `stream`; the stream and what was read beyond it when it can go on.
     async fn request(&self, next: Next, shutdown: &ShutdownWatch) -> Option<Next> {
         let Next { mut stream, mut buffer, deadline, is_last } = next;
-        let head = match self.read_head(&mut stream, &mut buffer, deadline, shutdown).await {
-            HeadRead::Whole(head) => head,
-            HeadRead::Stopped => {
-                self.leave(stream, buffer, is_last).await;
-                return None;
-            }
-            HeadRead::Gone => return None,
-            HeadRead::Refused(code) => {
-                self.refuse(&mut stream, code).await;
-                return None;
-            }
-        };
+        let head =
+            match read_head(&mut stream, &mut buffer, deadline, &self.bounds(), shutdown).await {
+                HeadRead::Whole(head) => head,
+                HeadRead::Stopped => {
+                    self.leave(stream, buffer, is_last).await;
+                    return None;
+                }
+                HeadRead::Gone => return None,
+                HeadRead::Refused(code) => {
+                    self.refuse(&mut stream, code).await;
+                    return None;
+                }
+            };
         // Looked at once more where the head is whole: from here to the judgement nothing waits.
         if self.gateway.successor().is_some() && !is_last {
             self.leave(stream, buffer, is_last).await;
@@ -179,47 +139,6 @@ impl Connections {
         }
     }
 
-    /// Reads until the head is whole: any time for its first byte, `header_time` from then on.
-    async fn read_head(
-        &self,
-        stream: &mut Stream,
-        buffer: &mut BytesMut,
-        deadline: Option<Instant>,
-        shutdown: &ShutdownWatch,
-    ) -> HeadRead {
-        let bounds = self.bounds();
-        let limits = HeadBounds {
-            target_bytes: bounds.target_bytes,
-            header_bytes: bounds.header_bytes,
-            headers: bounds.headers,
-        };
-        if buffer.is_empty() {
-            match first_bytes(stream, buffer, shutdown).await {
-                First::Bytes => {}
-                First::Stopped => return HeadRead::Stopped,
-                First::Gone => return HeadRead::Gone,
-            }
-        }
-        let deadline = deadline.unwrap_or_else(|| Instant::now() + self.header_time());
-        let mut seen = 0;
-        loop {
-            match scan(buffer, seen, &limits) {
-                Ok(Scan::Complete { head_bytes, padded_credential, chunked }) => {
-                    let wire = WireFacts { padded_credential };
-                    return HeadRead::Whole(Head { wire, bytes: head_bytes, chunked });
-                }
-                Ok(Scan::Partial) => seen = buffer.len(),
-                Err(fault) => return HeadRead::Refused(code_of(fault)),
-            }
-            buffer.reserve(READ_BYTES);
-            match timeout_at(deadline, stream.read_buf(buffer)).await {
-                Ok(Ok(0)) | Ok(Err(_)) => return HeadRead::Gone,
-                Ok(Ok(_)) => {}
-                Err(_) => return HeadRead::Refused(ProblemCode::RequestTimeout),
-            }
-        }
-    }
-
     /// Answers bytes that never became a request, and closes.
     async fn refuse(&self, stream: &mut Stream, code: ProblemCode) {
         let style = self.gateway.serving().snapshot.rules.errors;
@@ -239,19 +158,6 @@ impl Connections {
 
 pub(crate) fn write_time(bounds: &Bounds) -> Duration {
     Duration::from_millis(bounds.write_time_ms)
-}
-
-/// How a client begins.
-enum Opening {
-    Http2,
-    /// The time for the first head has begun.
-    Http1 {
-        deadline: Instant,
-    },
-    /// Its time for a head passed within what may become the preface.
-    Late,
-    /// The process stops, and nothing came.
-    Stopped,
 }
 
 /// A connection on which a request may come.
@@ -313,73 +219,6 @@ async fn finished(mut session: HttpSession) -> Option<Next> {
     None
 }
 
-/// What a wait for a request ended with.
-enum First {
-    Bytes,
-    /// The process stops, and nothing came.
-    Stopped,
-    Gone,
-}
-
-/// Waits for the first bytes of the next request.
-async fn first_bytes(
-    stream: &mut Stream,
-    buffer: &mut BytesMut,
-    shutdown: &ShutdownWatch,
-) -> First {
-    let mut stopping = shutdown.clone();
-    let read = poll_fn(|cx| {
-        buffer.reserve(READ_BYTES);
-        let read = pin!(stream.read_buf(buffer)).poll(cx);
-        if read.is_pending() {
-            // Most connections idle most of the time, and hold nothing meanwhile.
-            *buffer = BytesMut::new();
-        }
-        read
-    });
-    tokio::select! {
-        biased;
-        read = timeout(IDLE, read) => match read {
-            Ok(Ok(1..)) => First::Bytes,
-            _ => First::Gone,
-        },
-        () = stopped(&mut stopping) => First::Stopped,
-    }
-}
-
-/// Waits until the process stops.
-pub(crate) async fn stopped(shutdown: &mut ShutdownWatch) {
-    while !*shutdown.borrow_and_update() {
-        if shutdown.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
-/// A head that has been read.
-struct Head {
-    wire: WireFacts,
-    bytes: usize,
-    /// A chunked body follows.
-    chunked: bool,
-}
-
-enum HeadRead {
-    Whole(Head),
-    /// The process stops, and nothing of a request came.
-    Stopped,
-    Gone,
-    Refused(ProblemCode),
-}
-
-fn code_of(fault: HeadFault) -> ProblemCode {
-    match fault {
-        HeadFault::TargetTooLong => ProblemCode::TargetTooLong,
-        HeadFault::HeadersTooLarge => ProblemCode::HeadersTooLarge,
-        HeadFault::BadRequest { .. } | HeadFault::Expectation => ProblemCode::BadRequest,
-    }
-}
-
 impl Connections {
     /// Serves one connection to its end, or to where another process goes on with it.
     pub(crate) async fn serve(
@@ -411,7 +250,7 @@ impl Connections {
         let mut deadline = None;
         let agreed = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
         if agreed || (self.listener.h2c && !self.listener.tls) {
-            match self.opening(&mut stream, &mut buffer, shutdown).await? {
+            match opening(&mut stream, &mut buffer, self.header_time(), shutdown).await? {
                 Opening::Stopped if !agreed => {
                     self.leave(stream, buffer, is_last).await;
                     return None;

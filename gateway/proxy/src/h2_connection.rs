@@ -15,10 +15,11 @@ use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::server::ShutdownWatch;
 
-use crate::connection::{IDLE, write_time};
+use crate::connection::write_time;
 use crate::gateway::{Ending, Gateway};
 use crate::h2_watch::Http2Watch;
 use crate::head::{ListenerFacts, WireFacts};
+use crate::incoming::IDLE;
 use crate::watched::Watched;
 
 /// Requests at once on one HTTP/2 connection.

@@ -35,6 +35,7 @@ mod h2_path;
 mod h2_watch;
 mod head;
 mod health;
+mod incoming;
 mod listen;
 mod metrics;
 mod moving;
