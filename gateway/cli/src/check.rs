@@ -150,16 +150,8 @@ fn tls_faults(settings: &Settings, text: &str, file: &Path) -> Vec<Fault> {
         let Some(files) = &listener.tls else { continue };
         let way =
             |end| [Step::Key("listeners"), Step::Item(index), Step::Key("tls"), Step::Key(end)];
-        match (tls::certificate(&files.certificate), tls::key(&files.key)) {
-            (Ok(chain), Ok(key)) => {
-                if let Err(error) = tls::pair(chain, key) {
-                    add(&way("key"), error);
-                }
-            }
-            (chain, key) => {
-                chain.map_err(|error| add(&way("certificate"), error)).ok();
-                key.map_err(|error| add(&way("key"), error)).ok();
-            }
+        for (end, error) in pair_faults(&files.certificate, &files.key) {
+            add(&way(end), error);
         }
     }
     for upstream in &settings.upstreams {
@@ -168,6 +160,24 @@ fn tls_faults(settings: &Settings, text: &str, file: &Path) -> Vec<Fault> {
             let way = ["upstreams", &*upstream.name, "tls", "ca"].map(Step::Key);
             add(&way, error);
         }
+        let client = upstream.tls.as_ref().and_then(|tls| tls.client.as_ref());
+        for (end, error) in client.into_iter().flat_map(|(chain, key)| pair_faults(chain, key)) {
+            add(&["upstreams", &*upstream.name, "tls", end].map(Step::Key), error);
+        }
     }
     faults
+}
+
+/// Why a certificate and its key cannot be shown, and which of the two is at fault.
+fn pair_faults(certificate: &Path, key: &Path) -> Vec<(&'static str, TlsError)> {
+    match (tls::certificate(certificate), tls::key(key)) {
+        (Ok(chain), Ok(key)) => {
+            tls::pair(chain, key).err().map(|error| ("key", error)).into_iter().collect()
+        }
+        (chain, key) => {
+            let (chain, key) = (chain.err(), key.err());
+            let chain = chain.map(|error| ("certificate", error));
+            chain.into_iter().chain(key.map(|error| ("key", error))).collect()
+        }
+    }
 }

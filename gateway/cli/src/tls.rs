@@ -15,7 +15,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// Largest PEM file that is read: some thousand authorities.
-const PEM_BYTES_MAX: u64 = 8 << 20;
+pub(crate) const PEM_BYTES_MAX: u64 = 8 << 20;
 
 /// Why a TLS file cannot be used.
 #[derive(Debug)]
@@ -47,20 +47,20 @@ impl From<ReadError> for TlsError {
     }
 }
 
-/// The chain in a listener's `certificate`.
+/// The chain in a `certificate`.
 pub(crate) fn certificate(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let text = read_text(path, PEM_BYTES_MAX)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
     chain.ok().filter(|chain| !chain.is_empty()).ok_or(TlsError::NoCertificate)
 }
 
-/// The key in a listener's `key`.
+/// The key in a `key`.
 pub(crate) fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let text = read_text(path, PEM_BYTES_MAX)?;
     PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| TlsError::NoKey)
 }
 
-/// Whether a listener can serve with the two.
+/// Whether the two can be shown together, by a server or by a client.
 pub(crate) fn pair(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,

@@ -36,9 +36,9 @@ pub use expand::{FILE_BYTES_MAX, LookUp};
 pub use outline::{Outline, Step, fault_at, outline};
 pub use report::{Fault, acts_on_terminal};
 pub use settings::{
-    AccessLog, Admin, AdminToken, Alphabet, Balance, Breaker, ColumnNotes, Drain, Health, KeyForm,
-    Listener, ListenerTls, Outlier, Permissions, ResourceNotes, Retries, Secret, Server, Settings,
-    Store, Telemetry, Timeouts, Upstream, UpstreamTls,
+    AccessLog, Admin, AdminToken, Alphabet, Balance, Breaker, ColumnNotes, Drain, Health, Http2,
+    KeyForm, Listener, ListenerTls, Outlier, Permissions, ResourceNotes, Retries, Secret, Server,
+    Settings, Store, Telemetry, Timeouts, Upstream, UpstreamTls,
 };
 
 use crate::check::Rule;

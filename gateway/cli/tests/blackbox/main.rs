@@ -63,3 +63,7 @@ mod stored_keys;
 mod stored_restarts;
 mod teams;
 mod tls;
+mod upstream_frames;
+mod upstream_h2;
+mod upstream_tls;
+mod upstream_versions;
