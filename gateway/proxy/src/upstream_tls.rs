@@ -166,8 +166,13 @@ impl Shaker {
     pub(crate) async fn shaken(&self, stream: Stream) -> Option<Stream> {
         let config = self.config.as_ref()?;
         let connection = stream.into_any().downcast::<Connection>().ok()?;
-        let shaken = handshake(config, &self.name, *connection).await.ok()?;
-        Some(Box::new(shaken))
+        match handshake(config, &self.name, *connection).await {
+            Ok(shaken) => Some(Box::new(shaken)),
+            Err(error) => {
+                tracing::debug!(server_name = self.name, %error, "a TLS handshake failed");
+                None
+            }
+        }
     }
 }
 

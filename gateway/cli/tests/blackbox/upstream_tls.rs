@@ -188,6 +188,20 @@ fn the_gateway_is_known_by_its_own_certificate() {
     }
 }
 
+/// The handshake is within `connect`.
+#[test]
+fn a_handshake_that_does_not_end_is_answered_504() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let members = format!("tls: {{ sni: {NAME} }}, timeouts: {{ connect: 200ms }}");
+    let address = listener.local_addr().unwrap();
+    let config = ["calls", "coach", "leads"]
+        .iter()
+        .fold(Config::new(), |config, name| config.upstream_with(name, address, &members));
+    let key = key();
+    let gateway = Gateway::start(&config, &Directory::of([key.clone()]));
+    assert_eq!(ask(&gateway, &key), refusal(504, "upstream_timeout"));
+}
+
 /// `check` reads the files that a start would be without, and tells of settings that cannot be meant.
 #[test]
 fn what_cannot_be_verified_with_is_found_by_check() {
