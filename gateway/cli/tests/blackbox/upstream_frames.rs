@@ -22,7 +22,10 @@ impl Rig {
     }
 
     fn with(members: &str, script: impl Fn(Arrived) -> Written + Send + Sync + 'static) -> Rig {
-        let upstream = Frames::playing(script);
+        Rig::on(Frames::playing(script), members)
+    }
+
+    fn on(upstream: Frames, members: &str) -> Rig {
         let key = key();
         let config = config(upstream.address(), members);
         let gateway = Gateway::start(&config, &Directory::of([key.clone()]));
@@ -207,4 +210,48 @@ fn a_fault_of_one_stream_does_not_end_its_connection() {
     assert_eq!(rig.get("/api/calls").status, 502);
     assert_eq!(rig.get("/api/calls").status, 200);
     assert_eq!(rig.upstream.accepted(), 1);
+}
+
+/// A server that lets no more than the first window of a body come may answer before it has all of it; one
+/// that does not is given up.
+#[test]
+fn a_body_that_is_not_taken_holds_nothing_up() {
+    let body = format!("{{\"name\":\"{}\"}}", "x".repeat(300_000));
+    type Written = fn(u32) -> Vec<u8>;
+    let (early, silent): (Written, Written) = (|stream| answer(stream, CONTACTS), |_| Vec::new());
+    for (bytes, expected) in
+        [(early, (200, String::new())), (silent, refusal(504, "upstream_timeout"))]
+    {
+        let upstream = Frames::playing_early(move |arrived| (bytes(arrived.stream), false));
+        let rig = Rig::on(upstream, "http2: only, timeouts: { idle: 300ms }");
+        for _ in 0..2 {
+            let request = rig.gateway.request("POST", "/api/contacts").bearer(&rig.key);
+            assert_eq!(request.body(&body).send().verdict(), expected);
+        }
+        assert_eq!((rig.upstream.arrived().len(), rig.upstream.accepted()), (2, 1));
+    }
+}
+
+/// Requests that one connection lets down go up again on one other, and the server is blamed once.
+#[test]
+fn requests_that_are_let_down_together_share_the_next_connection() {
+    const TOGETHER: u32 = 8;
+    for (leaves, died) in [(true, 0.0), (false, 1.0)] {
+        let rig = Rig::new(move |arrived| match arrived.connection {
+            0 if arrived.stream < 2 * TOGETHER - 1 => (Vec::new(), false),
+            0 if leaves => (go_away(0, 0), true),
+            0 => (Vec::new(), true),
+            _ => (answer(arrived.stream, CALLS), false),
+        });
+        std::thread::scope(|scope| {
+            let asking: Vec<_> =
+                (0..TOGETHER).map(|_| scope.spawn(|| rig.get("/api/calls").status)).collect();
+            asking.into_iter().for_each(|asked| assert_eq!(asked.join().unwrap(), 200));
+        });
+        let arrived = rig.upstream.arrived().len();
+        assert_eq!((arrived, rig.upstream.accepted()), (2 * TOGETHER as usize, 2), "{leaves}");
+        let labels = [("upstream", "calls"), ("reason", "died")];
+        let failures = rig.gateway.metric("colonnade_upstream_failures_total", &labels);
+        assert_eq!(failures, died, "{leaves}");
+    }
 }

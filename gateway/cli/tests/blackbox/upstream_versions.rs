@@ -1,5 +1,7 @@
 //! Which version of HTTP an upstream is spoken to in.
 
+use std::time::{Duration, Instant};
+
 use crate::samples::CALLS;
 use crate::support::answer::refusal;
 use crate::support::certificates::Authority;
@@ -57,4 +59,23 @@ fn a_server_without_http_2_is_as_one_that_does_not_accept() {
     assert_eq!(answer.verdict(), refusal(502, "upstream_unavailable"));
     let labels = [("upstream", "leads"), ("reason", "not_accepted")];
     assert_eq!(gateway.metric("colonnade_upstream_failures_total", &labels), 1.0);
+}
+
+/// Those who wait for a connection share its failure: none waits for as many attempts as there are requests.
+#[test]
+fn requests_that_wait_for_one_connection_fail_with_it() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let members = "http2: only, timeouts: { connect: 500ms }, breaker: { consecutive_failures: 0 }";
+    let key = key();
+    let gateway = Gateway::start(&config(address, members), &Directory::of([key.clone()]));
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        let ask = || gateway.get("/api/calls").bearer(&key).send().verdict();
+        let asking: Vec<_> = (0..16).map(|_| scope.spawn(ask)).collect();
+        for asked in asking {
+            assert_eq!(asked.join().unwrap(), refusal(504, "upstream_timeout"));
+        }
+    });
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }

@@ -35,6 +35,18 @@ pub(crate) struct Frames {
 
 impl Frames {
     pub(crate) fn playing(script: impl Fn(Arrived) -> Written + Send + Sync + 'static) -> Frames {
+        Frames::playing_at(END_STREAM, script)
+    }
+
+    /// Plays behind the head of a request already, and reads its body without opening a window for it.
+    pub(crate) fn playing_early(
+        script: impl Fn(Arrived) -> Written + Send + Sync + 'static,
+    ) -> Frames {
+        Frames::playing_at(END_HEADERS, script)
+    }
+
+    /// `flag`: of the frame that is answered.
+    fn playing_at(flag: u8, script: impl Fn(Arrived) -> Written + Send + Sync + 'static) -> Frames {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let arrived: Arc<Mutex<Vec<Arrived>>> = Arc::default();
@@ -46,7 +58,7 @@ impl Frames {
             for stream in listener.incoming().map_while(Result::ok) {
                 let connection = count.fetch_add(1, Ordering::SeqCst);
                 let (arrived, script) = (Arc::clone(&shared), Arc::clone(&script));
-                std::thread::spawn(move || serve(stream, connection, &arrived, &*script));
+                std::thread::spawn(move || serve(stream, connection, flag, &arrived, &*script));
             }
         });
         Frames { address, arrived, accepted }
@@ -98,6 +110,7 @@ pub(crate) fn go_away(last: u32, code: u32) -> Vec<u8> {
 fn serve(
     mut stream: TcpStream,
     connection: usize,
+    flag: u8,
     arrived: &Mutex<Vec<Arrived>>,
     script: &dyn Fn(Arrived) -> Written,
 ) {
@@ -120,7 +133,7 @@ fn serve(
         let (bytes, ends) = match kind {
             SETTINGS if flags & ACK == 0 => (frame(SETTINGS, ACK, 0, &[]), false),
             PING if flags & ACK == 0 => (frame(PING, ACK, 0, &payload), false),
-            HEADERS | DATA if flags & END_STREAM != 0 => {
+            HEADERS | DATA if flags & flag != 0 => {
                 let request = Arrived { connection, stream: number };
                 arrived.lock().unwrap_or_else(PoisonError::into_inner).push(request);
                 script(request)
