@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use gateway_policy::Meters;
 use gateway_proxy::Clock;
-use gateway_settings::{Fault, KeyForm, Loaded, Settings, Step, fault_at, outline};
+use gateway_settings::{Fault, KeyForm, Loaded, Settings, outline};
 use serde_json::{Value, json};
 
 use crate::args::Format;
@@ -143,13 +143,5 @@ impl Findings {
 /// What a start would say of the TLS files.
 fn tls_faults(settings: &Settings, text: &str, file: &Path) -> Vec<Fault> {
     let shown = Shown { text, file, at: Clock::default().wall() };
-    let mut faults = tls::read(settings, &mut TlsFiles::default(), shown).faults;
-    for upstream in &settings.upstreams {
-        let ca = upstream.tls.as_ref().and_then(|tls| tls.ca.as_ref());
-        if let Some(Err(error)) = ca.map(|ca| tls::authorities(ca)) {
-            let way = ["upstreams", &*upstream.name, "tls", "ca"].map(Step::Key);
-            faults.push(fault_at(text, file, &way, error.to_string(), tls::HELP));
-        }
-    }
-    faults
+    tls::read(settings, &mut TlsFiles::default(), shown).faults
 }

@@ -1,4 +1,5 @@
-//! TLS files of a configuration → what listeners serve with, or what is wrong with each of them.
+//! TLS files of a configuration → what listeners serve with, or what is wrong with each of them; those of
+//! upstreams are judged here too.
 //!
 //! `check`, a start and a reload judge alike: files are read as text of a bounded size and handed to the
 //! library that serves with them. Nothing of them is shown. All faults of all listeners together, each at
@@ -13,19 +14,19 @@ use gateway_proxy::{
     Certificate, ClientAuthorities, TermsError, TlsSpec, TlsTerms, TlsVersion, Validity, shadowed,
 };
 use gateway_settings::{
-    CertificateFiles, ClientCertificates, Fault, Listener, ListenerTls, Settings, Step, fault_at,
+    CertificateFiles, ClientCertificates, Fault, Listener, ListenerTls, Settings, Step, Upstream,
+    fault_at,
 };
-use gateway_store::{ReadError, read_text};
+use gateway_store::ReadError;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use files::PEM_BYTES_MAX;
-pub(crate) use files::TlsFiles;
+pub(crate) use files::{PEM_BYTES_MAX, TlsFiles};
 
 mod files;
 
-pub(crate) const HELP: &str = "a PEM file that this process may read; a start tries the same";
+const HELP: &str = "a PEM file that this process may read; a start tries the same";
 const RENEW: &str = "renew it; clients that look at it refuse the connection";
 
 /// Why a TLS file cannot be used.
@@ -66,15 +67,6 @@ fn key(text: &str) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| TlsError::NoKey)
 }
 
-/// The authorities in an upstream's `ca`.
-pub(crate) fn authorities(path: &Path) -> Result<(), TlsError> {
-    let mut store = RootCertStore::empty();
-    for authority in certificates(&read_text(path, PEM_BYTES_MAX)?)? {
-        store.add(authority).map_err(|_| TlsError::Terms(TermsError::NoAuthority))?;
-    }
-    Ok(())
-}
-
 /// A configuration's text, in which faults are shown, and when that is.
 #[derive(Clone, Copy)]
 pub(crate) struct Shown<'a> {
@@ -100,7 +92,7 @@ impl Read {
     }
 }
 
-/// Reads and judges the files of all listeners.
+/// Reads and judges the files of all listeners and upstreams.
 pub(crate) fn read(settings: &Settings, files: &mut TlsFiles, shown: Shown<'_>) -> Read {
     let mut reader = Reader { files, shown, faults: Vec::new() };
     let terms = |(index, listener): (usize, &Listener)| {
@@ -108,6 +100,9 @@ pub(crate) fn read(settings: &Settings, files: &mut TlsFiles, shown: Shown<'_>) 
         (listener.address, tls.and_then(|tls| reader.terms(index, tls)))
     };
     let terms = settings.listeners.iter().enumerate().map(terms).collect();
+    for upstream in &settings.upstreams {
+        reader.upstream(upstream);
+    }
     Read { terms, faults: reader.faults }
 }
 
@@ -122,7 +117,10 @@ impl Reader<'_> {
         let pairs: Vec<_> = tls
             .certificates()
             .enumerate()
-            .map(|(place, pair)| self.pair(&Way { listener, place }, pair))
+            .map(|(place, CertificateFiles { certificate, key })| {
+                let way = Way { listener, place };
+                self.pair([&way.to("certificate"), &way.to("key")], certificate, key)
+            })
             .collect();
         let clients = tls.clients.as_ref().map(|clients| self.clients(listener, clients));
         let certificates = pairs.into_iter().collect::<Option<Vec<_>>>()?;
@@ -139,18 +137,47 @@ impl Reader<'_> {
         terms.map_err(|error| self.fault(&ca(listener), &TlsError::Terms(error))).ok()
     }
 
-    fn pair(&mut self, way: &Way, pair: &CertificateFiles) -> Option<Certificate> {
-        let chain = self.files.read(&pair.certificate).map_err(TlsError::from);
+    /// What an upstream must prove and is shown; what it is used for reads it once more.
+    fn upstream(&mut self, upstream: &Upstream) {
+        let Some(tls) = &upstream.tls else { return };
+        let way = |end| ["upstreams", &*upstream.name, "tls", end].map(Step::Key);
+        if let Some(ca) = &tls.ca
+            && let Err(error) = self.authorities(ca)
+        {
+            self.fault(&way("ca"), &error);
+        }
+        if let Some((certificate, key)) = &tls.client {
+            let ways = [&way("certificate")[..], &way("key")];
+            self.pair(ways, certificate, key);
+        }
+    }
+
+    fn authorities(&mut self, path: &Path) -> Result<(), TlsError> {
+        let mut store = RootCertStore::empty();
+        for authority in certificates(&self.files.read(path)?)? {
+            store.add(authority).map_err(|_| TlsError::Terms(TermsError::NoAuthority))?;
+        }
+        Ok(())
+    }
+
+    /// A certificate and its key, with the ways to both.
+    fn pair(
+        &mut self,
+        [certificate_way, key_way]: [&[Step<'_>]; 2],
+        certificate: &Path,
+        key: &Path,
+    ) -> Option<Certificate> {
+        let chain = self.files.read(certificate).map_err(TlsError::from);
         let chain = chain.and_then(|text| certificates(&text));
-        let key = self.files.read(&pair.key).map_err(TlsError::from);
+        let key = self.files.read(key).map_err(TlsError::from);
         let key = key.and_then(|text| self::key(&text));
         match (chain, key) {
             (Ok(chain), Ok(key)) => Certificate::new(chain, key)
-                .map_err(|error| self.fault(&way.to("key"), &TlsError::Mismatch(error)))
+                .map_err(|error| self.fault(key_way, &TlsError::Mismatch(error)))
                 .ok(),
             (chain, key) => {
-                chain.map_err(|error| self.fault(&way.to("certificate"), &error)).ok();
-                key.map_err(|error| self.fault(&way.to("key"), &error)).ok();
+                chain.map_err(|error| self.fault(certificate_way, &error)).ok();
+                key.map_err(|error| self.fault(key_way, &error)).ok();
                 None
             }
         }

@@ -4,7 +4,8 @@
 //! when the client has read it: a client that stalls costs its own memory, not the upstream's places.
 //! An exchange that is given up is dropped with its connection: to close TLS in form is to write, and an
 //! upstream that does not read would keep its place as long as it likes.
-//! A connection goes back to its pool only after a cleanly framed answer.
+//! A connection goes back to its pool only after a cleanly framed answer; a shared one never left it, and of
+//! that the stream alone is dropped.
 //!
 //! Not here: how the answer was got (`reach`), what is done with its bytes (`carry`), when a kept
 //! connection is used again (`pool`).
@@ -13,11 +14,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use pingora::protocols::http::v1::client::HttpSession;
 use pingora::time::timeout;
 
 use crate::clock::waited;
 use crate::exchange::Exchange;
+use crate::session::Session;
 use crate::upstream::{Permit, Picked};
 use crate::watched::FramingFault;
 
@@ -34,7 +35,7 @@ pub(crate) struct Answer {
 
 /// A connection in use, and its place at the upstream.
 pub(crate) struct Line {
-    pub(crate) session: HttpSession,
+    pub(crate) session: Session,
     pub(crate) picked: Picked,
     pub(crate) permit: Permit,
     /// Otherwise the upstream still waits for a body, and would take the next request for it.
@@ -55,13 +56,13 @@ pub(crate) enum BodyFault {
 impl Answer {
     /// `line` has read the head of `status`, and waits for pieces of the body no longer than `idle`.
     pub(crate) fn new(status: StatusCode, mut line: Line, idle: Duration) -> Answer {
-        line.session.read_timeout = Some(idle);
+        line.session.wait_for_pieces(idle);
         Answer { status, line: Some(line) }
     }
 
     /// The upstream's headers; `None` once the body has ended.
     pub(crate) fn headers(&self) -> Option<&HeaderMap> {
-        Some(&self.line.as_ref()?.session.resp_header()?.headers)
+        self.line.as_ref()?.session.headers()
     }
 
     /// Whether the answer's framing was found wrong before any of its body was read.
@@ -74,9 +75,11 @@ impl Answer {
         &mut self,
         exchange: &mut Exchange,
     ) -> Result<Option<Bytes>, BodyFault> {
-        let piece = self.piece_in_place(exchange).await?.map(Bytes::copy_from_slice);
+        let Some(line) = &mut self.line else { return Ok(None) };
+        let (read, spent) = waited(line.session.piece()).await;
+        exchange.upstream_us += spent.as_micros() as u64;
         self.give_back_if_ended();
-        Ok(piece)
+        read
     }
 
     /// The next piece of the body where the connection has read it, or its end. Call
@@ -86,12 +89,9 @@ impl Answer {
         exchange: &mut Exchange,
     ) -> Result<Option<&'a [u8]>, BodyFault> {
         let Some(line) = &mut self.line else { return Ok(None) };
-        let (read, spent) = waited(line.session.read_body_ref()).await;
+        let (read, spent) = waited(line.session.piece_in_place()).await;
         exchange.upstream_us += spent.as_micros() as u64;
-        read.map_err(|error| match error.etype() {
-            pingora::ErrorType::ReadTimedout => BodyFault::Slow,
-            _ => BodyFault::Broken,
-        })
+        read
     }
 
     /// Gives back connection and place if nothing of the body is to come.
@@ -108,9 +108,13 @@ impl Answer {
     /// Reads away the little that an error's body has left, to keep its connection.
     pub(crate) async fn give_back_drained(self) {
         let Some(mut line) = self.line else { return };
+        if let Session::Http2(_) = line.session {
+            // The connection is well without: the stream is reset.
+            return;
+        }
         let drain = async {
             let mut seen = 0;
-            while let Ok(Some(piece)) = line.session.read_body_ref().await {
+            while let Ok(Some(piece)) = line.session.piece_in_place().await {
                 seen += piece.len();
                 if seen > DRAIN_BYTES_MAX {
                     return false;
@@ -127,8 +131,14 @@ impl Answer {
 impl Line {
     /// Into the pool if another request may follow here. The place is free after it.
     fn give_back(self) {
-        if self.sent_whole && self.framing.is_ok() && !self.asked_head {
-            self.picked.release(self.session);
+        match self.session {
+            Session::Http1(session)
+                if self.sent_whole && self.framing.is_ok() && !self.asked_head =>
+            {
+                self.picked.release(session);
+            }
+            // A shared connection is kept by those who share it.
+            Session::Http1(_) | Session::Http2(_) => {}
         }
         drop(self.permit);
     }

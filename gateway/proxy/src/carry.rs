@@ -123,6 +123,9 @@ async fn passed(
     if framing == Framing::Unknown && way.arrival.head.version < Version::HTTP_11 {
         return passed_whole(session, exchange, answer, draft).await;
     }
+    if framing == Framing::Length(0) {
+        nothing(exchange, answer).await?;
+    }
     answer.give_back_if_ended();
     draft.send(session, exchange, framing).await?;
     if bodiless {
@@ -138,6 +141,18 @@ async fn passed(
             Ok(Some(piece)) => respond::write_body(session, piece, false).await?,
             Ok(None) => return Ok(respond::write_body(session, Bytes::new(), true).await?),
             Err(_) => return Err(Failure::Cut(Fault::Upstream)),
+        }
+    }
+}
+
+/// The end of a body that was said to be empty. Over HTTP/2 it may come behind its head, or not be one, and who
+/// has been told of no byte would take that for whole.
+async fn nothing(exchange: &mut Exchange, answer: &mut Answer) -> Result<(), Failure> {
+    match answer.piece(exchange).await {
+        Ok(None) => Ok(()),
+        Err(BodyFault::Slow) => Err(told(ProblemCode::UpstreamTimeout, Fault::Upstream)),
+        Ok(Some(_)) | Err(BodyFault::Broken) => {
+            Err(told(ProblemCode::UpstreamUnavailable, Fault::Upstream))
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pingora::upstreams::peer::HttpPeer;
 
+use crate::h2_lines::Http2Lines;
 use crate::health::Health;
 use crate::outlier::Outlier;
 use crate::upstreams::{ServerState, UpstreamSpec};
@@ -24,8 +25,10 @@ pub(crate) struct Endpoint {
     /// Its server's place in the configuration.
     pub(crate) server: usize,
     pub(crate) address: SocketAddr,
-    /// How to connect there, with every timeout set.
+    /// How to connect there.
     pub(crate) peer: HttpPeer,
+    /// Its shared connections.
+    pub(crate) http2: Http2Lines,
     in_flight: AtomicUsize,
     pub(crate) health: Health,
     pub(crate) outlier: Outlier,
@@ -37,6 +40,7 @@ impl Endpoint {
             server,
             address,
             peer: peer(address, spec),
+            http2: Http2Lines::default(),
             in_flight: AtomicUsize::new(0),
             health: Health::default(),
             outlier: Outlier::default(),
@@ -72,12 +76,9 @@ impl Endpoint {
     }
 }
 
-/// The peer to connect to, with every timeout set: Pingora's own defaults are none.
+/// The peer to connect to: TCP alone, within a time and under a TLS that are ours (`dial`).
 fn peer(address: SocketAddr, spec: &UpstreamSpec) -> HttpPeer {
-    let sni = spec.tls.as_ref().map(|tls| tls.sni.clone()).unwrap_or_default();
-    let mut peer = HttpPeer::new(address, spec.tls.is_some(), sni);
-    peer.options.connection_timeout = Some(spec.timeouts.connect);
-    peer.options.total_connection_timeout = Some(spec.timeouts.connect);
+    let mut peer = HttpPeer::new(address, false, String::new());
     peer.options.read_timeout = Some(spec.timeouts.first_byte);
     peer.options.write_timeout = Some(spec.timeouts.idle);
     peer

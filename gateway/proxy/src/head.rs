@@ -8,7 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use gateway_policy::{Admission, RequestHead};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Version};
+use http::uri::Scheme;
+use http::{Method, Request, Uri, Version};
 use ipnet::IpNet;
 use pingora::http::RequestHeader;
 
@@ -145,6 +146,28 @@ impl Outbound<'_> {
         Ok(Box::new(up))
     }
 
+    /// The same for HTTP/2, where `Host` is said as `:authority` (RFC 9113 §8.3.1). Nothing that is meant for
+    /// one connection is among the headers.
+    ///
+    /// # Errors
+    /// [`UnwritableHead`]
+    pub(crate) fn build_http2(
+        &self,
+        host: Option<&HeaderValue>,
+        scheme: Scheme,
+    ) -> Result<Request<()>, UnwritableHead> {
+        let host = host.ok_or(UnwritableHead)?;
+        let mut headers = self.headers(host.clone())?;
+        headers.remove(header::HOST);
+        request_http2(
+            method_up(self.arrival, self.admission),
+            self.arrival.target,
+            host,
+            scheme,
+            headers,
+        )
+    }
+
     /// In a plain map: Pingora's own heads look every name up for the letter case to write it in.
     fn headers(&self, host: HeaderValue) -> Result<HeaderMap, UnwritableHead> {
         let mut headers = HeaderMap::with_capacity(HEADERS_UP);
@@ -217,6 +240,24 @@ impl Outbound<'_> {
         let own_host = || host_of(self.arrival.head);
         set(X_FORWARDED_HOST, from_proxy(&X_FORWARDED_HOST).unwrap_or_else(own_host))
     }
+}
+
+/// # Errors
+/// [`UnwritableHead`] where host or target cannot be a part of a URI.
+pub(crate) fn request_http2(
+    method: &Method,
+    target: &[u8],
+    host: &HeaderValue,
+    scheme: Scheme,
+    headers: HeaderMap,
+) -> Result<Request<()>, UnwritableHead> {
+    let uri = Uri::builder().scheme(scheme).authority(host.as_bytes()).path_and_query(target);
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.method = method.clone();
+    parts.version = Version::HTTP_2;
+    parts.uri = uri.build().map_err(|_| UnwritableHead)?;
+    parts.headers = headers;
+    Ok(Request::from_parts(parts, ()))
 }
 
 /// Adds a header of the gateway's own words.

@@ -1,6 +1,6 @@
 //! Active health checks: a server is asked by itself, without a client's request.
 //!
-//! `GET` of a path on a connection of its own, TLS shaken and verified as for requests; any 2xx within the
+//! `GET` of a path on a connection of its own, TLS shaken and verified, and HTTP/2 spoken, as for requests; any 2xx within the
 //! interval passes, which counts as [`CHECK_TIME_MIN`] at least and [`CHECK_TIME_MAX`] at most; everything
 //! else fails. A server begins healthy. A run of failures takes it out, a run of passes brings it back. Of an upstream that has no healthy server left
 //! each is checked at least every [`ALONE_EVERY`], so that its return is noticed soon.
@@ -12,17 +12,24 @@
 //!
 //! Sources: Envoy's health checking (`interval`, `unhealthy_threshold`, `healthy_threshold`).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::HeaderValue;
 use http::header::{self, HeaderMap};
+use http::uri::Scheme;
+use http::{HeaderValue, Method, StatusCode};
 use parking_lot::Mutex;
 use pingora::http::RequestHeader;
+use pingora::protocols::http::v1::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
 use tokio::time::timeout;
 
-use crate::pool::Pool;
+use crate::dial::{Dialed, Dialer};
+use crate::h2_exchange::Http2Exchange;
+use crate::h2_line::Http2Line;
+use crate::h2_lines::Serial;
+use crate::head::request_http2;
 
 /// How often it is looked whether a check is due; no interval is shorter.
 pub const HEALTH_EVERY: Duration = Duration::from_millis(100);
@@ -137,39 +144,61 @@ impl Health {
     }
 }
 
-/// Asks one server once.
-pub(crate) async fn passes(
-    pool: &Pool,
-    peer: &HttpPeer,
-    host: &HeaderValue,
-    rule: &HealthRule,
-) -> bool {
-    let asked = async {
-        let mut session = pool.open(peer).await.ok()?;
-        let mut head = RequestHeader::build("GET", rule.path.as_bytes(), None).ok()?;
-        for (name, value) in headers(host) {
-            head.insert_header(name?, value).ok()?;
-        }
-        session.write_request_header(Box::new(head)).await.ok()?;
-        session.finish_body().await.ok()?;
-        for _ in 0..=INTERIM_MAX {
-            session.read_response().await.ok()?;
-            let status = session.get_status()?;
-            if !status.is_informational() {
-                return Some(status.is_success());
-            }
-        }
-        None
-    };
-    matches!(timeout(rule.time_max(), asked).await, Ok(Some(true)))
+/// Who is asked, and how.
+pub(crate) struct Asked<'a> {
+    pub(crate) dialer: &'a Dialer,
+    pub(crate) peer: &'a HttpPeer,
+    pub(crate) host: &'a HeaderValue,
+    pub(crate) scheme: Scheme,
 }
 
-fn headers(host: &HeaderValue) -> HeaderMap {
+/// Asks one server once, in the version of HTTP that requests would be sent in.
+pub(crate) async fn passes(asked: &Asked<'_>, rule: &HealthRule) -> bool {
+    let limit = rule.time_max();
+    let status = async {
+        match asked.dialer.dial(asked.peer).await.ok()? {
+            Dialed::Http1(session) => over_http1(session, asked, rule).await,
+            Dialed::Http2(line) => over_http2(line, asked, rule).await,
+        }
+    };
+    matches!(timeout(limit, status).await, Ok(Some(status)) if status.is_success())
+}
+
+async fn over_http1(
+    mut session: HttpSession,
+    asked: &Asked<'_>,
+    rule: &HealthRule,
+) -> Option<StatusCode> {
+    let mut head = RequestHeader::build("GET", rule.path.as_bytes(), None).ok()?;
+    for (name, value) in headers() {
+        head.insert_header(name?, value).ok()?;
+    }
+    head.insert_header(header::HOST, asked.host.clone()).ok()?;
+    head.insert_header(header::CONNECTION, HeaderValue::from_static("close")).ok()?;
+    session.write_request_header(Box::new(head)).await.ok()?;
+    session.finish_body().await.ok()?;
+    for _ in 0..=INTERIM_MAX {
+        session.read_response().await.ok()?;
+        let status = session.get_status()?;
+        if !status.is_informational() {
+            return Some(status);
+        }
+    }
+    None
+}
+
+async fn over_http2(line: Http2Line, asked: &Asked<'_>, rule: &HealthRule) -> Option<StatusCode> {
+    let (path, scheme) = (rule.path.as_bytes(), asked.scheme.clone());
+    let request = request_http2(&Method::GET, path, asked.host, scheme, headers()).ok()?;
+    let mut exchange = Http2Exchange::on(Arc::new(line).enter()?, Serial::default());
+    let time = rule.time_max();
+    Some(exchange.ask(request, None, time, time).await.ok()?.status)
+}
+
+fn headers() -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert(header::HOST, host.clone());
     headers.insert(header::USER_AGENT, USER_AGENT);
     headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     headers
 }
 

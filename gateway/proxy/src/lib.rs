@@ -11,6 +11,7 @@ mod accept;
 mod access_log;
 mod account;
 mod answer;
+mod asked;
 mod balance;
 mod breaker;
 mod budget;
@@ -23,14 +24,18 @@ mod client_address;
 mod clock;
 mod coding;
 mod connection;
+mod dial;
 mod docs;
 mod endpoint;
 mod exchange;
 mod filter;
 mod gateway;
 mod h2_connection;
+mod h2_exchange;
 mod h2_guard;
 mod h2_head;
+mod h2_line;
+mod h2_lines;
 mod h2_path;
 mod h2_watch;
 mod head;
@@ -51,10 +56,14 @@ mod redated;
 mod relay;
 mod respond;
 mod server_names;
+mod session;
 mod tally;
+#[cfg(test)]
+mod test_tls;
 mod tls;
 mod trace;
 mod upstream;
+mod upstream_tls;
 mod upstreams;
 mod watched;
 mod whoami;
@@ -79,7 +88,8 @@ pub use tally::register_upstreams;
 pub use tls::{
     CLIENT_AUTHORITIES_MAX, ClientAuthorities, TermsError, Tls, TlsSpec, TlsTerms, TlsVersion,
 };
+pub use upstream_tls::{TlsFilesRead, UpstreamTls, UpstreamTlsError};
 pub use upstreams::{
-    FoundServer, FoundUpstream, RESOLVE_EVERY, ServerSpec, ServerState, Timeouts, UpstreamSpec,
-    UpstreamTls, Upstreams,
+    FoundServer, FoundUpstream, Http2, RESOLVE_EVERY, ServerSpec, ServerState, Timeouts,
+    UpstreamSpec, Upstreams,
 };

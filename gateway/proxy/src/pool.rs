@@ -1,4 +1,4 @@
-//! The connections of one upstream: new ones, idle ones kept, and whom it must prove itself to.
+//! The HTTP/1 connections of one upstream that are kept between requests.
 //!
 //! A kept connection waits in a stack of its address. Of those used last one that the same thread opened
 //! goes out first: the others get old and go. Nobody watches it meanwhile. Before its next use the
@@ -12,7 +12,8 @@
 //! An upstream that is found to have said something unasked is not trusted for a while: none of its
 //! connections is kept. What it says between that look and the next request cannot be told from an answer.
 //!
-//! Not here: whether another request may follow on a connection (`answer`), repeats (`reach`).
+//! Not here: new connections (`dial`), shared ones (`h2_lines`), whether another request may follow on a
+//! connection (`answer`), repeats (`reach`).
 //!
 //! Cost: a lock for a push or a pop, two readings of the monotonic clock and one `recv`; a look of the
 //! sweep holds the lock for one `recv`. A connection stays with the runtime that opened it; on another
@@ -32,7 +33,6 @@ use http::{HeaderMap, StatusCode};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 use parking_lot::Mutex;
-use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::protocols::http::v1::client::HttpSession;
 use pingora::protocols::{Ssl, UniqueID};
 use pingora::upstreams::peer::{HttpPeer, Peer};
@@ -41,6 +41,7 @@ use tokio::io::AsyncReadExt;
 use tokio::task::unconstrained;
 
 use crate::clock::Stopwatch;
+use crate::dial::Dialer;
 use crate::upstreams::UpstreamSpec;
 use crate::watched::Watched;
 
@@ -63,7 +64,7 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// The upstream's own connections, idle ones kept: one upstream's load cannot push out another's.
 pub(crate) struct Pool {
-    connector: TransportConnector,
+    dialer: Dialer,
     idle: Mutex<Vec<Stack>>,
     /// Most connections that idle at all addresses together.
     idle_max: usize,
@@ -94,10 +95,8 @@ impl std::fmt::Debug for Pool {
 
 impl Pool {
     pub(crate) fn new(spec: &UpstreamSpec) -> Pool {
-        let mut options = ConnectorOptions::new(0);
-        options.ca_file = authorities(spec);
         Pool {
-            connector: TransportConnector::new(Some(options)),
+            dialer: Dialer::new(spec),
             idle: Mutex::default(),
             idle_max: spec.connections_max,
             distrusted: Mutex::default(),
@@ -122,10 +121,9 @@ impl Pool {
         None
     }
 
-    /// A new connection, TLS shaken, whatever is kept.
-    pub(crate) async fn open(&self, peer: &HttpPeer) -> pingora::Result<HttpSession> {
-        let connection = Watched::answering(self.connector.new_stream(peer).await?);
-        Ok(HttpSession::new_with_options(Box::new(connection), peer))
+    /// Opens new connections, whatever is kept.
+    pub(crate) fn dialer(&self) -> &Dialer {
+        &self.dialer
     }
 
     /// Keeps a connection for the next request; drops it where its answer did not end cleanly, or was
@@ -332,33 +330,6 @@ fn lasts(headers: &HeaderMap) -> Duration {
         name.trim().eq_ignore_ascii_case("timeout").then_some(IDLE_OF_A_SECOND * seconds)
     });
     stated.fold(IDLE_MAX, Duration::min)
-}
-
-/// A readable file of no authorities: nothing verifies against it.
-const NO_AUTHORITIES: &str = "/dev/null";
-
-/// The file of authorities to believe, `None` for the system's. Pingora panics where they cannot
-/// be read; here every handshake with that upstream then fails instead.
-fn authorities(spec: &UpstreamSpec) -> Option<String> {
-    let nothing = Some(NO_AUTHORITIES.to_owned());
-    let Some(tls) = &spec.tls else { return nothing };
-    let Some(ca) = &tls.ca else {
-        return match pingora::tls::load_native_certs() {
-            Ok(_) => None,
-            Err(error) => {
-                tracing::error!(upstream = spec.name, %error, "the system's authorities cannot be read");
-                nothing
-            }
-        };
-    };
-    let mut store = pingora::tls::RootCertStore::empty();
-    match (pingora::tls::load_ca_file_into_store(ca, &mut store), ca.to_str()) {
-        (Ok(()), Some(path)) => Some(path.to_owned()),
-        _ => {
-            tracing::error!(upstream = spec.name, ca = %ca.display(), "the authorities cannot be read");
-            nothing
-        }
-    }
 }
 
 #[cfg(test)]

@@ -19,29 +19,23 @@ use std::sync::Arc;
 use bytes::Bytes;
 use gateway_policy::ProblemCode;
 use http::{Method, StatusCode};
-use pingora::http::RequestHeader;
-use pingora::protocols::http::v1::client::HttpSession;
-use pingora::time::timeout;
-use pingora::{ErrorType, RetryType};
 
 use crate::answer::{Answer, Line};
+use crate::asked::{Asked, Because, Unasked, asked};
 use crate::breaker::Pass;
 use crate::clock::waited;
+use crate::dial::Unconnected;
 use crate::endpoint::Endpoint;
 use crate::exchange::{Exchange, Failure, Fault};
+use crate::h2_lines::Serial;
 use crate::head::{Outbound, method_up};
 use crate::relay::{Way, told};
+use crate::session::Session;
 use crate::tally::Count;
 use crate::upstream::{Permit, Picked, Symptom, Upstream};
-use crate::watched::{FramingFault, answer_begins};
 
 /// Servers that are asked to accept one request.
 const SERVERS_MAX: usize = 3;
-
-/// Heads that one answer may have, interim ones (RFC 9110 §15.2) included.
-const HEADS_MAX: usize = 17;
-/// Most bytes of them together, where there are several. One alone is bounded by Pingora.
-const HEADS_BYTES_MAX: usize = 64 << 10;
 
 /// Why no answer's head came.
 enum Unreached {
@@ -51,6 +45,8 @@ enum Unreached {
     Silent {
         kept: bool,
     },
+    /// It took the request on a shared connection, and did nothing of it.
+    Unprocessed(Because),
     /// Something came, and was no head.
     Broken,
     Slow,
@@ -67,7 +63,7 @@ impl Unreached {
     fn told(&self) -> Failure {
         match self {
             Unreached::NotAccepted(problem) => told(*problem, Fault::Upstream),
-            Unreached::Silent { .. } | Unreached::Broken => {
+            Unreached::Silent { .. } | Unreached::Unprocessed(_) | Unreached::Broken => {
                 told(ProblemCode::UpstreamUnavailable, Fault::Upstream)
             }
             Unreached::Slow => told(ProblemCode::UpstreamTimeout, Fault::Upstream),
@@ -108,9 +104,13 @@ impl Trial {
     /// The server alone: another one may still answer.
     fn failed(self, upstream: &Upstream, unreached: &Unreached) {
         let symptom = match unreached {
-            Unreached::Silent { kept: true } | Unreached::Unwritable => return,
+            Unreached::Silent { kept: true }
+            | Unreached::Unprocessed(Because::Leaving)
+            | Unreached::Unwritable => return,
             Unreached::NotAccepted(ProblemCode::UpstreamTimeout) | Unreached::Slow => Symptom::Slow,
-            Unreached::NotAccepted(_) => Symptom::NotAccepted,
+            Unreached::NotAccepted(_) | Unreached::Unprocessed(Because::Refused) => {
+                Symptom::NotAccepted
+            }
             Unreached::Silent { kept: false } | Unreached::Broken => Symptom::Died,
         };
         upstream.server_failed(&self.endpoint, symptom);
@@ -130,10 +130,19 @@ struct Tries {
     /// Took the request and died under it; another is better asked, and it itself if there is none.
     died: Option<Arc<Endpoint>>,
     connection: Connection,
+    /// The shared connection that let the request down, and the server that it is to.
+    let_down: Option<(Arc<Endpoint>, Serial)>,
+    unprocessed: usize,
     repeats_left: u32,
 }
 
 impl Tries {
+    /// Of the shared connections to a server those are taken that were opened after this one.
+    fn behind(&self, endpoint: &Arc<Endpoint>) -> Serial {
+        let let_down = self.let_down.as_ref().filter(|(by, _)| Arc::ptr_eq(by, endpoint));
+        let_down.map(|(_, serial)| *serial).unwrap_or_default()
+    }
+
     fn pick(&self, upstream: &Arc<Upstream>, pass: Pass) -> Option<Picked> {
         let Some(died) = &self.died else { return upstream.pick(pass, &self.refused) };
         let mut tried = self.refused.clone();
@@ -142,11 +151,19 @@ impl Tries {
     }
 
     /// Whether one more try can do no harm, and may be made.
-    fn go_on(&mut self, why: &Unreached, endpoint: Arc<Endpoint>, upstream: &Upstream) -> bool {
-        match why {
+    fn go_on(&mut self, failed: &Failed, endpoint: Arc<Endpoint>, upstream: &Upstream) -> bool {
+        self.let_down = Some((Arc::clone(&endpoint), failed.on));
+        match &failed.why {
             Unreached::NotAccepted(_) => {
                 self.refused.push(endpoint);
                 self.refused.len() < SERVERS_MAX
+            }
+            // Nothing was done of it, so its method does not matter, and it costs no repeat.
+            Unreached::Unprocessed(because) => {
+                self.unprocessed += 1;
+                // A server that leaves is there under a new connection; one that refuses is full.
+                self.died = (*because == Because::Refused).then_some(endpoint);
+                self.unprocessed < SERVERS_MAX
             }
             Unreached::Silent { kept } if self.repeats_left > 0 && upstream.may_repeat() => {
                 self.repeats_left -= 1;
@@ -179,6 +196,8 @@ pub(crate) async fn reach(
         } else {
             Connection::AnyKept
         },
+        let_down: None,
+        unprocessed: 0,
         repeats_left: if repeatable { upstream.retries().max } else { 0 },
     };
     // Where no name resolves nobody is asked.
@@ -190,7 +209,7 @@ pub(crate) async fn reach(
         exchange.trial = Some(Trial { endpoint: Arc::clone(&picked.endpoint), pass });
         let (result, spent) = {
             // Pinned where it is made, for its size.
-            let attempt = pin!(attempt(way, exchange, &picked, upstream, tries.connection, &body));
+            let attempt = pin!(attempt(way, exchange, &picked, upstream, &tries, &body));
             waited(attempt).await
         };
         exchange.upstream_us += spent.as_micros() as u64;
@@ -201,10 +220,11 @@ pub(crate) async fn reach(
                 let line = Line { session, picked, permit, sent_whole, asked_head, framing };
                 return Ok(Answer::new(status, line, upstream.timeouts().idle));
             }
-            Err(unreached) => {
-                trial.into_iter().for_each(|trial| trial.failed(upstream, &unreached));
-                last = unreached;
-                if !tries.go_on(&last, Arc::clone(&picked.endpoint), upstream) {
+            Err(failed) => {
+                trial.into_iter().for_each(|trial| trial.failed(upstream, &failed.why));
+                let goes_on = tries.go_on(&failed, Arc::clone(&picked.endpoint), upstream);
+                last = failed.why;
+                if !goes_on {
                     break;
                 }
             }
@@ -221,14 +241,21 @@ fn may_be_repeated(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::PUT | Method::DELETE | Method::OPTIONS)
 }
 
+/// Why a try came to nothing.
+struct Failed {
+    why: Unreached,
+    /// The shared connection it was made on.
+    on: Serial,
+}
+
 async fn attempt(
     way: &Way<'_>,
     exchange: &Exchange,
     picked: &Picked,
     upstream: &Upstream,
-    connection: Connection,
+    tries: &Tries,
     body: &Option<Bytes>,
-) -> Result<(HttpSession, Asked), Unreached> {
+) -> Result<(Session, Asked), Failed> {
     let outbound = Outbound {
         admission: way.admission,
         arrival: way.arrival,
@@ -236,116 +263,56 @@ async fn attempt(
         exchange,
         team_header: exchange.serving.snapshot.rules.teams.header.as_ref(),
     };
-    let head = outbound.build(picked.host()).map_err(|_| Unreached::Unwritable)?;
-    let (mut session, reused) = connected(picked, connection)
+    let behind = tries.behind(&picked.endpoint);
+    let (mut session, reused) = connected(picked, tries.connection, behind)
         .await
-        .map_err(|error| Unreached::NotAccepted(code_of(&error)))?;
-    session.write_timeout = Some(upstream.timeouts().idle);
-    match asked(&mut session, upstream, head, body).await {
+        .map_err(|why| Failed { why: Unreached::NotAccepted(code_of(why)), on: behind })?;
+    let on = session.serial();
+    let unwritable = |_| Failed { why: Unreached::Unwritable, on };
+    let timeouts = upstream.timeouts();
+    let asked = match &mut session {
+        Session::Http1(session) => {
+            let head = outbound.build(picked.host()).map_err(unwritable)?;
+            asked(session, timeouts, head, body).await
+        }
+        Session::Http2(session) => {
+            let head = outbound.build_http2(picked.host(), picked.scheme()).map_err(unwritable)?;
+            session.ask(head, body.as_ref(), timeouts.idle, timeouts.first_byte).await
+        }
+    };
+    match asked {
         Ok(asked) => Ok((session, asked)),
-        Err(error) => Err(match error {
-            Unasked::Died { silently: true } => Unreached::Silent { kept: reused },
-            Unasked::Died { .. } => Unreached::Broken,
-            Unasked::Slow => Unreached::Slow,
-        }),
+        Err(error) => Err(Failed { why: unreached(error, reused), on }),
     }
 }
 
-/// A connection to write on; the flag tells a kept one.
+fn unreached(error: Unasked, reused: bool) -> Unreached {
+    match error {
+        Unasked::Died { silently: true } => Unreached::Silent { kept: reused },
+        // The connection is well: it was not too old.
+        Unasked::Reset => Unreached::Silent { kept: false },
+        Unasked::Died { silently: false } => Unreached::Broken,
+        Unasked::Unprocessed(because) => Unreached::Unprocessed(because),
+        Unasked::Slow => Unreached::Slow,
+    }
+}
+
+/// A session to write on; the flag tells that others had its connection before.
 async fn connected(
     picked: &Picked,
     connection: Connection,
-) -> pingora::Result<(HttpSession, bool)> {
-    let kept = if connection == Connection::AnyKept { picked.take_kept() } else { None };
+    behind: Serial,
+) -> Result<(Session, bool), Unconnected> {
+    let kept = if connection == Connection::AnyKept { picked.take_kept(behind) } else { None };
     match kept {
         Some(session) => Ok((session, true)),
-        None => Ok((picked.connect_anew().await?, false)),
+        None => picked.connect_anew(behind).await,
     }
 }
 
-/// What came of writing a request.
-struct Asked {
-    status: StatusCode,
-    sent_whole: bool,
-    framing: Result<(), FramingFault>,
-}
-
-/// Why a request got no answer's head.
-enum Unasked {
-    /// The connection ended; `silently` where not one byte had come.
-    Died {
-        silently: bool,
-    },
-    Slow,
-}
-
-/// Writes the request and reads the first final head, which must come whole within `first_byte`.
-async fn asked(
-    session: &mut HttpSession,
-    upstream: &Upstream,
-    head: Box<RequestHeader>,
-    body: &Option<Bytes>,
-) -> Result<Asked, Unasked> {
-    session.write_request_header(head).await.map_err(|error| unasked(&error, true))?;
-    let mut sent_whole = true;
-    // An upstream may answer before it has read all; its answer counts, not the failed write.
-    if let Some(body) = body.as_ref().filter(|body| !body.is_empty()) {
-        sent_whole &= session.write_body(body).await.is_ok();
-    }
-    sent_whole &= session.finish_body().await.is_ok();
-    let (mut heads, mut heads_bytes) = (0, 0);
-    let final_head = async {
-        loop {
-            let silent_so_far = heads_bytes == 0;
-            session.read_response().await.map_err(|error| unasked(&error, silent_so_far))?;
-            heads_bytes += session.get_headers_raw_bytes().len();
-            heads += 1;
-            if heads > HEADS_MAX || (heads > 1 && heads_bytes > HEADS_BYTES_MAX) {
-                return Err(Unasked::Died { silently: false });
-            }
-            let status = session.get_status().unwrap_or(StatusCode::BAD_GATEWAY);
-            if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
-                return Ok(status);
-            }
-        }
-    };
-    let status = timeout(upstream.timeouts().first_byte, final_head).await;
-    let status = status.unwrap_or(Err(Unasked::Slow))?;
-    Ok(Asked { status, sent_whole, framing: answer_begins(session, heads_bytes) })
-}
-
-fn unasked(error: &pingora::Error, silent_so_far: bool) -> Unasked {
-    match error.etype() {
-        ErrorType::ReadTimedout | ErrorType::WriteTimedout => Unasked::Slow,
-        _ => Unasked::Died { silently: silent_so_far && died_silently(error) },
-    }
-}
-
-/// How Pingora ends its words on a read that failed before anything had come.
-const NOTHING_READ: &str = "bytes already read: 0";
-
-/// Whether a connection ended without a byte of the head that was awaited. Pingora marks what a reused
-/// connection may be excused for, but says only in words how much had arrived; other words are
-/// not taken for silence.
-fn died_silently(error: &pingora::Error) -> bool {
-    match error.etype() {
-        ErrorType::WriteError => true,
-        ErrorType::ConnectionClosed | ErrorType::ReadError => {
-            matches!(error.retry, RetryType::ReusedOnly)
-                && error
-                    .context
-                    .as_ref()
-                    .is_some_and(|words| words.as_str().ends_with(NOTHING_READ))
-        }
-        _ => false,
-    }
-}
-
-fn code_of(error: &pingora::Error) -> ProblemCode {
-    match error.etype() {
-        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => {
-            ProblemCode::UpstreamTimeout
-        }
-        _ => ProblemCode::UpstreamUnavailable,
+fn code_of(why: Unconnected) -> ProblemCode {
+    match why {
+        Unconnected::Late => ProblemCode::UpstreamTimeout,
+        Unconnected::Refused => ProblemCode::UpstreamUnavailable,
     }
 }

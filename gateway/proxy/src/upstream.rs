@@ -4,7 +4,7 @@
 //! is in service (`health`, `outlier`) by the balance rule (`balance`). What came of it goes
 //! back to both: [`Upstream::server_failed`] and its like are the only ones that judge.
 //!
-//! Not here: how it is configured (`upstreams`), connections (`pool`), what may be tried again (`reach`).
+//! Not here: how it is configured (`upstreams`), its connections (`picked`), what may be tried again (`reach`).
 
 use std::cell::OnceCell;
 use std::net::SocketAddr;
@@ -13,19 +13,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::HeaderValue;
+use http::uri::Scheme;
 use parking_lot::{Mutex, RwLock};
-use pingora::protocols::http::v1::client::HttpSession;
 
 use crate::balance::Balancer;
 use crate::breaker::{Breaker, Pass};
 use crate::budget::{Budget, Retries};
 use crate::clock::Stopwatch;
 use crate::endpoint::{Endpoint, Servers, resolved};
-use crate::health;
+use crate::health::{self, Asked};
 use crate::places::{NoPlace, Places};
 use crate::pool::Pool;
 use crate::tally::{Count, Tally};
 use crate::upstreams::{FoundServer, FoundUpstream, ServerState, Timeouts, UpstreamSpec};
+
+mod picked;
+
+pub(crate) use picked::{Permit, Picked};
 
 /// Why a request is not sent up, though the upstream's servers are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +102,7 @@ impl Upstream {
     /// Drops kept connections that died or got old.
     pub(crate) fn sweep(&self) {
         self.pool.sweep();
+        self.servers().iter().flatten().for_each(|endpoint| endpoint.http2.sweep());
     }
 
     /// The right to look its names up; `None` while somebody else does.
@@ -138,6 +143,14 @@ impl Upstream {
 
     pub(crate) fn name(&self) -> &str {
         &self.spec.name
+    }
+
+    pub(crate) fn spec(&self) -> &UpstreamSpec {
+        &self.spec
+    }
+
+    fn scheme(&self) -> Scheme {
+        if self.spec.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP }
     }
 
     pub(crate) fn timeouts(&self) -> Timeouts {
@@ -344,7 +357,11 @@ impl Upstream {
     async fn check(self: Arc<Self>, endpoint: Arc<Endpoint>) {
         let Some(rule) = &self.spec.health else { return };
         let passed = match self.hosts.get(endpoint.server) {
-            Some(Some(host)) => health::passes(&self.pool, &endpoint.peer, host, rule).await,
+            Some(Some(host)) => {
+                let (dialer, peer) = (self.pool.dialer(), &endpoint.peer);
+                let asked = Asked { dialer, peer, host, scheme: self.scheme() };
+                health::passes(&asked, rule).await
+            }
             _ => false,
         };
         self.tally.count(if passed { Count::CheckPassed } else { Count::CheckFailed });
@@ -374,55 +391,6 @@ impl Resolving {
 impl Drop for Resolving {
     fn drop(&mut self) {
         self.0.is_resolving.store(false, Ordering::Release);
-    }
-}
-
-/// A place in an upstream.
-#[derive(Debug)]
-pub(crate) struct Permit {
-    upstream: Arc<Upstream>,
-    pub(crate) pass: Pass,
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.upstream.places.give_back();
-    }
-}
-
-/// A server chosen for one try.
-#[derive(Debug)]
-pub(crate) struct Picked {
-    upstream: Arc<Upstream>,
-    pub(crate) endpoint: Arc<Endpoint>,
-}
-
-impl Picked {
-    /// The `Host` to send.
-    pub(crate) fn host(&self) -> Option<&HeaderValue> {
-        self.upstream.hosts.get(self.endpoint.server)?.as_ref()
-    }
-
-    /// A watched connection that was kept, if one can be used.
-    pub(crate) fn take_kept(&self) -> Option<HttpSession> {
-        self.upstream.pool.take(&self.endpoint.peer)
-    }
-
-    /// A new watched connection, whatever is kept; idle ones make room for it.
-    pub(crate) async fn connect_anew(&self) -> pingora::Result<HttpSession> {
-        self.upstream.pool.make_room(self.upstream.places.taken());
-        self.upstream.pool.open(&self.endpoint.peer).await
-    }
-
-    /// Keeps a connection for the next request, or closes it where its answer did not end cleanly.
-    pub(crate) fn release(&self, session: HttpSession) {
-        self.upstream.pool.keep(&self.endpoint.peer, session);
-    }
-}
-
-impl Drop for Picked {
-    fn drop(&mut self) {
-        self.endpoint.end();
     }
 }
 

@@ -7,7 +7,6 @@
 //! Not here: the clock of these rounds, which is whoever calls.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use crate::budget::Retries;
 use crate::health::HealthRule;
 use crate::outlier::OutlierRule;
 use crate::upstream::Upstream;
+use crate::upstream_tls::UpstreamTls;
 
 /// How often the names of servers are looked up again, and kept connections looked through.
 pub const RESOLVE_EVERY: Duration = Duration::from_secs(10);
@@ -39,11 +39,16 @@ pub struct Timeouts {
     pub total: Duration,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamTls {
-    /// Never empty: Pingora would not verify the certificate then.
-    pub sni: String,
-    pub ca: Option<PathBuf>,
+/// Which version of HTTP an upstream is spoken to in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Http2 {
+    /// HTTP/1.1.
+    #[default]
+    Off,
+    /// HTTP/2 where a server agrees to it in the TLS handshake, else HTTP/1.1.
+    Auto,
+    /// HTTP/2; without TLS the server is known to speak it.
+    Only,
 }
 
 /// One upstream as configured.
@@ -63,6 +68,7 @@ pub struct UpstreamSpec {
     pub pending_time: Duration,
     pub host: Option<String>,
     pub tls: Option<UpstreamTls>,
+    pub http2: Http2,
 }
 
 /// How an upstream is found.
@@ -103,6 +109,19 @@ impl ServerState {
     }
 }
 
+impl UpstreamSpec {
+    /// Files that cannot be used leave those in force that were read before.
+    fn with_tls_of(&mut self, before: &UpstreamSpec) -> &UpstreamSpec {
+        if let (Some(tls), Some(old)) = (&mut self.tls, &before.tls)
+            && !tls.is_usable()
+            && tls.is_for_name_of(old)
+        {
+            *tls = old.clone();
+        }
+        self
+    }
+}
+
 #[cfg(test)]
 impl UpstreamSpec {
     /// Without servers; every time in it is this one.
@@ -126,6 +145,7 @@ impl UpstreamSpec {
             pending_time: time,
             host: None,
             tls: None,
+            http2: Http2::Off,
         }
     }
 }
@@ -150,8 +170,9 @@ impl Upstreams {
         look_up: &impl Fn(&str) -> Vec<SocketAddr>,
     ) -> Upstreams {
         let old = |name: &str| before?.table.iter().find(|old| old.name() == name);
-        let upstream = |spec: UpstreamSpec| match old(&spec.name) {
+        let upstream = |mut spec: UpstreamSpec| match old(&spec.name) {
             Some(old) if old.is(&spec) => Arc::clone(old),
+            Some(old) if old.is(spec.with_tls_of(old.spec())) => Arc::clone(old),
             old => {
                 let upstream = Upstream::new(spec, old.map(|old| &**old));
                 // A name that does not resolve now keeps the addresses that it had before the change.

@@ -37,7 +37,7 @@ pub use outline::{Outline, Step, fault_at, outline};
 pub use report::{Fault, acts_on_terminal};
 pub use settings::{
     AccessLog, Admin, AdminToken, Alphabet, Balance, Breaker, CertificateFiles, ClientCertificates,
-    ColumnNotes, Drain, Health, KeyForm, Listener, ListenerTls, Outlier, Permissions,
+    ColumnNotes, Drain, Health, Http2, KeyForm, Listener, ListenerTls, Outlier, Permissions,
     ResourceNotes, Retries, Secret, Server, Settings, Store, Telemetry, Timeouts, TlsVersion,
     Upstream, UpstreamTls,
 };

@@ -150,6 +150,7 @@ pub struct Upstream {
     /// `Host` sent up; `None`: the server's address.
     pub host: Option<String>,
     pub tls: Option<UpstreamTls>,
+    pub http2: Http2,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,6 +212,16 @@ pub struct UpstreamTls {
     pub sni: String,
     /// PEM file of the authorities that are believed instead of the system's.
     pub ca: Option<PathBuf>,
+    /// PEM files of the certificate to show and its key.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// When HTTP/2 is spoken to an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Http2 {
+    Off,
+    Auto,
+    Only,
 }
 
 /// What new keys look like, and how many there may be.

@@ -13,12 +13,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gateway_policy::UnixMs;
-use gateway_proxy::{Tls, TlsTerms};
+use gateway_proxy::{Tls, TlsTerms, Upstreams};
 use gateway_settings::{Fault, Loaded, Settings};
 
 use super::{Publisher, StartError, warn_all};
 use crate::load;
 use crate::tls::{self, Shown, TlsFiles};
+use crate::upstreams::upstream_specs;
 
 /// The listeners as bound, and the files that they serve with.
 pub(super) struct Certificates {
@@ -163,12 +164,25 @@ impl Publisher {
         let news = self.certificates.renew(&self.settings, file, at).err().unwrap_or_default();
         if news.is_empty() {
             tracing::info!("serving with the certificates that are there now");
+            self.renew_upstreams();
         }
         let mut faults = told.clone();
         faults.extend(news.into_iter().filter(|fault| !told.contains(fault)));
         if is_good || faults.len() > told.len() {
             let outcome = self.outcome_of(faults, self.shown().left_out);
             self.tell(&outcome);
+        }
+    }
+}
+
+impl Publisher {
+    /// Publishes what is in force with the TLS files of upstreams as they are now.
+    fn renew_upstreams(&mut self) {
+        if self.settings.upstreams.iter().any(|upstream| upstream.tls.is_some()) {
+            let before = self.published.current();
+            let specs = upstream_specs(&self.settings);
+            let upstreams = Arc::new(Upstreams::build(specs, Some(&before.upstreams)));
+            self.put(before.snapshot.keys.clone(), upstreams, Arc::clone(&before.docs));
         }
     }
 }

@@ -67,3 +67,7 @@ mod tls;
 mod tls_clients;
 mod tls_names;
 mod tls_renewal;
+mod upstream_frames;
+mod upstream_h2;
+mod upstream_tls;
+mod upstream_versions;

@@ -23,7 +23,7 @@ use super::waiting::DEADLINE;
 use super::{Gateway, Key};
 
 /// A certificate and its key, PEM.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Pair {
     pub(crate) certificate: String,
     pub(crate) key: String,
@@ -80,6 +80,23 @@ impl Authority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.not_before = date_time_ymd(from, 1, 1);
         params.not_after = date_time_ymd(until, 1, 1);
+        self.signed(params)
+    }
+
+    /// For a name or an address.
+    pub(crate) fn certify(&self, name: &str) -> Pair {
+        self.signed(params(&[name]))
+    }
+
+    /// Whose day is over.
+    pub(crate) fn certify_expired(&self, name: &str) -> Pair {
+        let mut params = params(&[name]);
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2021, 1, 1);
+        self.signed(params)
+    }
+
+    fn signed(&self, params: CertificateParams) -> Pair {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap().pem();
         Pair { certificate, key: key.serialize_pem() }

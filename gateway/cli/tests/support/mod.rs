@@ -4,13 +4,16 @@
 //! Nothing here knows the product's crates: what is checked is what the outside sees. Ports are
 //! chosen by the kernel; every wait has an end and looks at an effect, never at the clock alone.
 
+pub(crate) mod accepting;
 pub(crate) mod answer;
 pub(crate) mod certificates;
 pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod directory;
+pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod lines;
+pub(crate) mod modern;
 pub(crate) mod postgres;
 pub(crate) mod reply;
 pub(crate) mod request;

@@ -1,14 +1,12 @@
 #![allow(clippy::unwrap_used)]
-use std::path::Path;
-
 use pingora::protocols::l4::stream::Stream as Connection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::listen::TlsFiles;
-use crate::tls::Tls;
-use crate::upstreams::{UpstreamSpec, UpstreamTls};
+use crate::test_tls;
+use crate::upstream_tls::UpstreamTls;
+use crate::upstreams::UpstreamSpec;
 
 fn rule() -> HealthRule {
     HealthRule {
@@ -58,6 +56,10 @@ fn spec(tls: Option<UpstreamTls>) -> UpstreamSpec {
     UpstreamSpec { health: Some(rule()), tls, ..example }
 }
 
+fn asked<'a>(dialer: &'a Dialer, peer: &'a HttpPeer) -> Asked<'a> {
+    Asked { dialer, peer, host: &HOST, scheme: Scheme::HTTP }
+}
+
 static HOST: HeaderValue = HeaderValue::from_static("calls.internal:8443");
 
 /// Reads one head and writes `answer`; what was read.
@@ -76,7 +78,7 @@ async fn answer_with(mut far: impl AsyncReadExt + AsyncWriteExt + Unpin, answer:
 async fn any_2xx_passes_and_nothing_else_does() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let peer = HttpPeer::new(listener.local_addr().unwrap(), false, String::new());
-    let pool = Pool::new(&spec(None));
+    let dialer = Dialer::new(&spec(None));
     for (answer, passed) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nthe rest is not read", true),
         ("HTTP/1.1 204 No Content\r\n\r\n", true),
@@ -93,8 +95,8 @@ async fn any_2xx_passes_and_nothing_else_does() {
             let (far, _) = listener.accept().await.unwrap();
             answer_with(far, answer).await
         };
-        let rule = rule();
-        let (saw, seen) = tokio::join!(passes(&pool, &peer, &HOST, &rule), served);
+        let (rule, asked) = (rule(), asked(&dialer, &peer));
+        let (saw, seen) = tokio::join!(passes(&asked, &rule), served);
         assert_eq!(saw, passed, "{answer:?}");
         assert!(seen.starts_with("GET /healthz HTTP/1.1\r\n"), "{seen}");
         assert!(seen.to_ascii_lowercase().contains("host: calls.internal:8443\r\n"), "{seen}");
@@ -105,27 +107,25 @@ async fn any_2xx_passes_and_nothing_else_does() {
 async fn a_check_has_its_time_and_no_more() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let peer = HttpPeer::new(listener.local_addr().unwrap(), false, String::new());
-    let pool = Pool::new(&spec(None));
+    let dialer = Dialer::new(&spec(None));
     let short = HealthRule { interval: Duration::from_millis(100), ..rule() };
-    assert!(!passes(&pool, &peer, &HOST, &short).await, "it accepts and says nothing");
+    assert!(!passes(&asked(&dialer, &peer), &short).await, "it accepts and says nothing");
     assert_eq!((short.time_max(), rule().time_max()), (CHECK_TIME_MIN, CHECK_TIME_MAX));
 }
 
 /// TLS as for requests: the name and who vouches for it are verified.
 #[tokio::test]
 async fn a_server_that_speaks_tls_is_checked_over_it() {
-    const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/tests/support/tls");
-    let file = |name: &str| Path::new(FOLDER).join(name);
-    let files = TlsFiles { certificate: file("certificate.pem"), key: file("key.pem") };
-    let tls = Tls::load(&files).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    for (verify, sni, passed) in [(false, "gateway.test", true), (true, "another.test", false)] {
-        let tls_up = UpstreamTls { sni: sni.into(), ca: Some(file("certificate.pem")) };
-        let pool = Pool::new(&spec(Some(tls_up)));
-        let mut peer = HttpPeer::new(address, true, sni.into());
-        // The certificate has its day: that it is refused for its name shows that it is looked at.
-        peer.options.verify_cert = verify;
+    let peer = HttpPeer::new(listener.local_addr().unwrap(), false, String::new());
+    for (sni, believed, passed) in [
+        ("gateway.test", true, true),
+        ("another.test", true, false),
+        ("gateway.test", false, false),
+    ] {
+        let (tls, up) = test_tls::server("gateway.test", sni);
+        let (_, of_another) = test_tls::server("gateway.test", sni);
+        let dialer = Dialer::new(&spec(Some(if believed { up } else { of_another })));
         let served = async {
             let (connection, _) = listener.accept().await.unwrap();
             let far = tls.handshake(Box::new(Connection::from(connection)), CHECK_TIME_MAX).await;
@@ -136,7 +136,8 @@ async fn a_server_that_speaks_tls_is_checked_over_it() {
             }
         };
         let rule = rule();
-        let (saw, ()) = tokio::join!(passes(&pool, &peer, &HOST, &rule), served);
+        let asked = asked(&dialer, &peer);
+        let (saw, ()) = tokio::join!(passes(&asked, &rule), served);
         assert_eq!(saw, passed, "{sni}");
     }
 }

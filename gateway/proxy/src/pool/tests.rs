@@ -1,6 +1,5 @@
 #![allow(clippy::unwrap_used)]
 use std::ops::RangeBounds;
-use std::path::Path;
 
 use pingora::http::RequestHeader;
 use pingora::protocols::l4::stream::Stream as Connection;
@@ -9,9 +8,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::*;
-use crate::listen::TlsFiles;
-use crate::tls::Tls;
-use crate::upstreams::UpstreamTls;
+use crate::dial::Dialed;
+use crate::test_tls;
 use crate::watched::answer_begins;
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -23,6 +21,14 @@ fn pool(connections_max: usize) -> Pool {
 
 fn spec(connections_max: usize) -> UpstreamSpec {
     UpstreamSpec { connections_max, ..UpstreamSpec::example(Duration::from_secs(1)) }
+}
+
+async fn opened(pool: &Pool, peer: &HttpPeer) -> HttpSession {
+    match pool.dialer().dial(peer).await {
+        Ok(Dialed::Http1(session)) => session,
+        Ok(Dialed::Http2(_)) => panic!("HTTP/2"),
+        Err(why) => panic!("{why:?}"),
+    }
 }
 
 /// A listening server, and how it is reached.
@@ -40,7 +46,7 @@ impl Server {
 
     /// A new connection that has got `answer`, and the server's end of it.
     async fn answered(&self, pool: &Pool, answer: &str) -> (HttpSession, TcpStream) {
-        let mut session = pool.open(&self.peer).await.unwrap();
+        let mut session = opened(pool, &self.peer).await;
         let (mut far, _) = self.listener.accept().await.unwrap();
         self.exchange(&mut session, &mut far, answer).await;
         (session, far)
@@ -287,14 +293,8 @@ async fn at_the_bound_the_fullest_address_gives_its_oldest() {
 /// session's buffer, and the kernel does not know of it.
 #[tokio::test]
 async fn what_was_decrypted_behind_an_answer_is_never_the_next_one() {
-    const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/tests/support/tls");
-    let file = |name: &str| Path::new(FOLDER).join(name);
-    let files = TlsFiles { certificate: file("certificate.pem"), key: file("key.pem") };
-    let (tls, mut server) = (Tls::load(&files).unwrap(), Server::start().await);
-    server.peer = HttpPeer::new(server.listener.local_addr().unwrap(), true, "gateway.test".into());
-    // The certificate is not what is tried, and has its day.
-    server.peer.options.verify_cert = false;
-    let tls_up = UpstreamTls { sni: "gateway.test".into(), ca: Some(file("certificate.pem")) };
+    let (tls, tls_up) = test_tls::server("gateway.test", "gateway.test");
+    let server = Server::start().await;
     let spec = UpstreamSpec { tls: Some(tls_up), ..spec(9) };
     for (answer_bytes, behind) in [(4_000, ""), (4_096, ""), (4_096, "H"), (4_096, LASTING)] {
         let pool = Pool::new(&spec);
@@ -302,8 +302,8 @@ async fn what_was_decrypted_behind_an_answer_is_never_the_next_one() {
             let (connection, _) = server.listener.accept().await.unwrap();
             tls.handshake(Box::new(Connection::from(connection)), DEADLINE).await
         };
-        let (session, far) = tokio::join!(pool.open(&server.peer), accepted);
-        let (mut session, mut far) = (session.unwrap(), far.unwrap());
+        let (session, far) = tokio::join!(opened(&pool, &server.peer), accepted);
+        let (mut session, mut far) = (session, far.unwrap());
         let padded = |pad: &str| LASTING.replace("\r\n\r\n", &format!("\r\nX: {pad}\r\n\r\n"));
         let answer = padded(&"x".repeat(answer_bytes - padded("").len()));
         server.exchange(&mut session, &mut far, &format!("{answer}{behind}")).await;

@@ -1,15 +1,18 @@
 //! Upstreams.
 
+use std::net::IpAddr;
 use std::path::Path as FilePath;
 
 use gateway_policy::Target;
 
 use super::Context;
 use crate::model::format::is_host_name;
-use crate::model::{BalanceSettings, Named, ServerSettings, UpstreamSettings};
+use crate::model::{
+    BalanceSettings, Http2Settings, Named, ServerSettings, UpstreamSettings, UpstreamTlsSettings,
+};
 use crate::node::Path;
 use crate::settings::{
-    Balance, Breaker, Health, Outlier, Retries, Server, Timeouts, Upstream, UpstreamTls,
+    Balance, Breaker, Health, Http2, Outlier, Retries, Server, Timeouts, Upstream, UpstreamTls,
 };
 
 pub(super) fn upstreams(
@@ -43,12 +46,13 @@ fn check(settings: &UpstreamSettings, place: &Path<'_>, context: &mut Context<'_
             "a host and, where it is needed, a port: `calls.internal` or `calls.internal:8443`";
         context.fault(&place.key("host"), format!("`{host}` is no host")).help(help);
     }
-    if let Some(tls) = &settings.tls
-        && !is_host_name(&tls.sni)
-    {
-        let path = place.key("tls");
-        let message = format!("`{}` is no host name", tls.sni);
-        context.fault(&path.key("sni"), message).help("the name that the certificate is for");
+    if let Some(tls) = &settings.tls {
+        check_tls(tls, &place.key("tls"), context);
+    } else if settings.http2 == Http2Settings::Auto {
+        let help = "add `tls`; or `only`, where the servers are known to speak HTTP/2 without it";
+        context
+            .fault(&place.key("http2"), "`auto` asks in the TLS handshake, and there is no `tls`")
+            .help(help);
     }
     let outlier = &settings.outlier;
     if outlier.max_ejection.0 < outlier.base_ejection.0 {
@@ -67,6 +71,20 @@ fn check(settings: &UpstreamSettings, place: &Path<'_>, context: &mut Context<'_
             )
             .help("make it the longest of them");
     }
+}
+
+fn check_tls(tls: &UpstreamTlsSettings, place: &Path<'_>, context: &mut Context<'_, '_>) {
+    if !is_host_name(&tls.sni) && tls.sni.parse::<IpAddr>().is_err() {
+        let message = format!("`{}` is neither a host name nor an IP address", tls.sni);
+        context.fault(&place.key("sni"), message).help("the name that the certificate is for");
+    }
+    let (given, missing) = match (&tls.certificate, &tls.key) {
+        (Some(_), None) => ("certificate", "key"),
+        (None, Some(_)) => ("key", "certificate"),
+        _ => return,
+    };
+    let message = format!("stands without `{missing}`");
+    context.fault(&place.key(given), message).help("the two PEM files go together");
 }
 
 fn is_authority(host: &str) -> bool {
@@ -116,7 +134,18 @@ fn upstream(name: &str, settings: &UpstreamSettings, directory: &FilePath) -> Up
         tls: settings.tls.as_ref().map(|tls| UpstreamTls {
             sni: tls.sni.clone(),
             ca: tls.ca.as_ref().map(|ca| directory.join(ca)),
+            client: match (&tls.certificate, &tls.key) {
+                (Some(certificate), Some(key)) => {
+                    Some((directory.join(certificate), directory.join(key)))
+                }
+                _ => None,
+            },
         }),
+        http2: match settings.http2 {
+            Http2Settings::Off => Http2::Off,
+            Http2Settings::Auto => Http2::Auto,
+            Http2Settings::Only => Http2::Only,
+        },
     }
 }
 

@@ -35,7 +35,9 @@ pub(crate) use route::{
     BoundsSettings, ErrorStyleSettings, ErrorsSettings, ReachSettings, ReservedSettings,
     RouteErrorsSettings, RouteSettings, TeamRuleSettings, TeamsSettings,
 };
-pub(crate) use upstream::{BalanceSettings, ServerSettings, UpstreamSettings};
+pub(crate) use upstream::{
+    BalanceSettings, Http2Settings, ServerSettings, UpstreamSettings, UpstreamTlsSettings,
+};
 
 /// Configuration of Colonnade, an API-key gateway.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -37,16 +37,17 @@ pub(crate) struct UpstreamSettings {
     /// When a request is tried again. Idempotent methods only, and never after a byte was sent on.
     /// What may be repeated is a request whose connection died before a byte of the answer came; it
     /// goes up again over a new connection, to another server if there is one. Asking another server
-    /// because one did not accept is no retry: nothing was sent.
+    /// because one did not accept is no retry: nothing was sent. Nor is it one, whatever the method, when an
+    /// HTTP/2 server says that it did nothing of a request.
     #[serde(default)]
     pub(crate) retries: RetrySettings,
-    /// Most requests under way to this upstream at a time, each on a connection of its own; beyond
-    /// them requests wait where `pending_max` lets them, else they get 503.
+    /// Most requests under way to this upstream at a time; beyond them requests wait where `pending_max` lets them, else they get 503. Each has a connection
+    /// of its own, but over HTTP/2, where up to 100 share one, or as many as the server allows.
     #[serde(default = "connections_max")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) connections_max: u32,
-    /// Most requests that wait for one of these connections; beyond them requests get 503. None wait by
-    /// default: where all connections are busy the service has a queue of its own, and
+    /// Most requests that wait for one of these places; beyond them requests get 503. None wait by
+    /// default: where all places are taken the service has a queue of its own, and
     /// another one in front of it makes every answer later. A few help a service that takes one request a time.
     #[serde(default)]
     #[schemars(range(min = 0, max = 100_000))]
@@ -62,6 +63,10 @@ pub(crate) struct UpstreamSettings {
     /// Speak TLS to the servers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<UpstreamTlsSettings>,
+    /// Whether the servers are spoken to in HTTP/2, where requests share connections. Health checks do as
+    /// requests do.
+    #[serde(default)]
+    pub(crate) http2: Http2Settings,
 }
 
 pub(crate) fn connections_max() -> u32 {
@@ -109,6 +114,20 @@ pub(crate) enum BalanceSettings {
     LeastConnections,
     /// By lot, by weight.
     Random,
+}
+
+/// When HTTP/2 is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Http2Settings {
+    /// Never: HTTP/1.1.
+    #[default]
+    Off,
+    /// With a server that agrees to it in the TLS handshake (ALPN), else HTTP/1.1. Needs `tls`.
+    Auto,
+    /// Always. With `tls` a server that does not agree is not used; without, it must speak HTTP/2 from
+    /// the first byte (h2c with prior knowledge).
+    Only,
 }
 
 /// How long an upstream may take.
@@ -236,15 +255,26 @@ impl Default for RetrySettings {
     }
 }
 
-/// TLS towards an upstream. Certificates are always verified.
+/// TLS towards an upstream. Certificates are always verified, those of health checks too.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UpstreamTlsSettings {
-    /// Name that the server's certificate must be for.
+    /// Name that the server's certificate must be for, and that it is told (SNI). An IP address is verified too,
+    /// but not told: SNI has names alone.
     #[schemars(length(min = 1))]
     pub(crate) sni: String,
-    /// PEM file of the authorities that are believed, instead of the system's. Relative to this file.
+    /// PEM file of the authorities that are believed, instead of the system's. Relative to this file. Read at each
+    /// reload; one that cannot be used then leaves what was read before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub(crate) ca: Option<String>,
+    /// PEM file of the certificate that the gateway shows to a server that asks for one (mutual TLS), its
+    /// chain behind it. Needs `key`. Read as `ca` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub(crate) certificate: Option<String>,
+    /// PEM file of its private key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub(crate) key: Option<String>,
 }
