@@ -15,8 +15,6 @@ use crate::gateway::Gateway;
 use crate::head::ListenerFacts;
 use crate::moving::{Moved, adopt};
 use crate::tls::Tls;
-#[cfg(test)]
-pub(crate) use crate::tls::tests::TlsFiles;
 
 /// One listener as configured.
 #[derive(Debug, Clone)]

@@ -1,8 +1,8 @@
 //! A TLS server's side for unit tests, and what its peer must believe.
 #![allow(clippy::unwrap_used)]
 
-use crate::listen::TlsFiles;
 use crate::tls::Tls;
+use crate::tls::tests::TlsFiles;
 use crate::upstream_tls::{TlsFilesRead, UpstreamTls};
 
 /// A server for `name`, and an upstream's TLS that believes it when it is asked for as `asked_for`.
