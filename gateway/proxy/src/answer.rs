@@ -88,6 +88,7 @@ impl Answer {
         let Some(line) = &mut self.line else { return Ok(None) };
         let (read, spent) = waited(line.session.read_body_ref()).await;
         exchange.upstream_us += spent.as_micros() as u64;
+        exchange.hears(None);
         read.map_err(|error| match error.etype() {
             pingora::ErrorType::ReadTimedout => BodyFault::Slow,
             _ => BodyFault::Broken,
