@@ -16,14 +16,14 @@ use super::destination::Destination;
 const ANSWER_BYTES_MAX: u64 = 64 << 10;
 
 /// What came of one try.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Delivered {
     /// Taken, but for this many.
     Taken { rejected: u64 },
     /// Never to be sent again.
     Refused(u16),
-    /// Away or busy.
-    Later,
+    /// Away or busy, and how that showed.
+    Later(String),
 }
 
 /// Where spans go. Not `Debug`: its headers are secrets.
@@ -69,15 +69,16 @@ impl Collector {
             post = post.header(name, value);
         }
         let post = post.config().timeout_global(Some(self.timeout.min(most))).build();
-        let Ok(mut answer) = post.send(&request.encode_to_vec()[..]) else {
-            return Delivered::Later;
+        let mut answer = match post.send(&request.encode_to_vec()[..]) {
+            Ok(answer) => answer,
+            Err(error) => return Delivered::Later(error.to_string()),
         };
         match answer.status().as_u16() {
             200..=299 => {
                 let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
                 Delivered::Taken { rejected: rejected(&body.unwrap_or_default()) }
             }
-            429 | 502..=504 => Delivered::Later,
+            busy @ (429 | 502..=504) => Delivered::Later(format!("it answered {busy}")),
             status => Delivered::Refused(status),
         }
     }

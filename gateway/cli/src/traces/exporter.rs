@@ -170,7 +170,7 @@ impl Sender {
         let mut pauses = PAUSES.into_iter();
         loop {
             let most = if self.is_closing() { CLOSE_WAIT } else { Duration::MAX };
-            match self.collector.send(&request, most) {
+            let why = match self.collector.send(&request, most) {
                 Delivered::Taken { rejected } => {
                     let rejected = rejected.min(spans);
                     self.metrics.exported.inc_by(spans - rejected);
@@ -179,13 +179,12 @@ impl Sender {
                     return;
                 }
                 Delivered::Refused(status) => {
-                    self.lost(spans, &format!("it answered {status}"));
-                    return;
+                    return self.lost(spans, &format!("it answered {status}"));
                 }
-                Delivered::Later => {}
-            }
+                Delivered::Later(why) => why,
+            };
             let pause = pauses.next().filter(|_| !self.is_closing());
-            let Some(pause) = pause else { return self.lost(spans, "it is away or busy") };
+            let Some(pause) = pause else { return self.lost(spans, &why) };
             // Woken where the process stops.
             thread::park_timeout(pause);
         }
