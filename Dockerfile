@@ -19,8 +19,8 @@ FROM source AS build
 # Lines of the debugger are most of the file; names of functions stay, for a backtrace.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
-    cargo build --locked --profile dist --package colonnade && \
-    cargo run --locked --quiet --package xtask -- sbom --out /out/doc && \
+    cargo build --locked --profile dist --package colonnade --features otel && \
+    cargo run --locked --quiet --package xtask -- sbom --features otel --out /out/doc && \
     install -D --mode=0755 target/dist/colonnade /out/colonnade && \
     strip --strip-debug /out/colonnade && \
     install -D --mode=0644 LICENSE /out/doc/LICENSE && \

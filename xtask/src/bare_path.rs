@@ -51,6 +51,8 @@ pub(crate) fn check(workspace: &Workspace) -> Result<Verdict> {
         "--quiet",
         "--package",
         "colonnade",
+        "--features",
+        "otel",
         "--locked",
         "--offline",
         "--target-dir",

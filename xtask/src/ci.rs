@@ -26,7 +26,7 @@ const fn step(
     Step { name, holds, run }
 }
 
-static STEPS: [Step; 17] = [
+static STEPS: [Step; 18] = [
     step("fmt", "the sources are formatted", fmt),
     step("clippy", "no warning in any target", clippy),
     step("test", "all tests and doc tests", test),
@@ -35,6 +35,7 @@ static STEPS: [Step; 17] = [
         "the rewriter does the same without vectors, and with narrower ones",
         portable,
     ),
+    step("otel", "traces: no warning with the feature, and a collector gets spans", otel),
     step("oracle", "Python's json reads what the rewriter makes of random bodies", oracle::check),
     step("vendor", "the zlib stand-in keeps what it promises", vendor),
     step("layers", "who may depend on whom", layers::check),
@@ -154,6 +155,20 @@ fn portable(workspace: &Workspace) -> Result<Verdict> {
         run_child(&mut workspace.cargo(&["test", "-p", "gateway-rewrite", "--features", feature]))?;
     }
     Ok(Verdict::Passed("gateway-rewrite, without vectors and with AVX2".into()))
+}
+
+/// The default build has no traces, so neither `clippy` nor `test` has seen them. Its own tests alone: the
+/// others have nothing to do with it.
+fn otel(workspace: &Workspace) -> Result<Verdict> {
+    let gateway = ["-p", "colonnade", "--features", "otel"];
+    let mut test = workspace.cargo(&["test"]);
+    run_child(test.args(gateway).args(["--bin", "colonnade", "--test", "blackbox", "traces"]))?;
+    if !workspace.has_cargo("clippy") {
+        return Ok(Verdict::Passed("colonnade with otel; skipped: clippy not installed".into()));
+    }
+    let mut clippy = workspace.cargo(&["clippy", "--quiet", "--all-targets"]);
+    run_child(clippy.args(gateway).args(["--", "-D", "warnings"]))?;
+    Ok(Verdict::Passed("colonnade with otel".into()))
 }
 
 /// The stand-in is patched in from outside the workspace, so `test` does not reach its tests.

@@ -198,14 +198,22 @@ fn made_faults(commands: &[Vec<String>]) -> Vec<String> {
         .collect()
 }
 
-/// `cargo clean` knows profiles and packages as `cargo build` does, and with `--dry-run` does nothing.
+/// `cargo clean` knows profiles and packages as `cargo build` does, and with `--dry-run` does nothing. Features
+/// it does not know: `cargo tree` does.
 fn build_fault(workspace: &Workspace, context: &Path, selection: &[&str]) -> Option<String> {
     if !selection.contains(&"--locked") {
         return Some("Dockerfile: a `cargo build` without --locked".into());
     }
-    let mut cargo = workspace.cargo(&["clean", "--dry-run", "--quiet"]);
-    cargo.args(selection).arg("--target-dir").arg(context.join("target")).current_dir(context);
-    let error = text_of(&mut cargo).err()?;
+    let mut clean = workspace.cargo(&["clean", "--dry-run", "--quiet"]);
+    let place = selection.iter().position(|word| *word == "--features");
+    let (before, featured) = selection.split_at(place.unwrap_or(selection.len()));
+    let behind = featured.get(2..).unwrap_or_default();
+    clean.args(before).args(behind).arg("--target-dir").arg(context.join("target"));
+    let mut tree = workspace.cargo(&["tree", "--quiet", "--locked", "--depth", "0"]);
+    let package = selection.iter().skip_while(|word| **word != "--package").take(2);
+    tree.args(package).args(featured.get(..2).unwrap_or_default());
+    let mut cargos = [clean, tree].into_iter();
+    let error = cargos.find_map(|mut cargo| text_of(cargo.current_dir(context)).err())?;
     Some(format!(
         "Dockerfile: `cargo build {}` in the image's context: {error:#}",
         selection.join(" ")

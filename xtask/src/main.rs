@@ -71,6 +71,9 @@ enum Command {
         /// Where to; the default is `target/sbom`.
         #[arg(long, value_name = "FOLDER")]
         out: Option<PathBuf>,
+        /// The feature that the binary is built with, as the image's is with `otel`.
+        #[arg(long, value_name = "FEATURE")]
+        features: Option<String>,
     },
     /// Holds the Dockerfile to the tree, without building an image.
     Image,
@@ -101,7 +104,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Tidy => tidy::check(&workspace),
         Command::Generate { check } => generate::run(&workspace, check),
         Command::Deny => deny::check(&workspace),
-        Command::Sbom { out } => sbom::run(&workspace, out),
+        Command::Sbom { out, features } => sbom::run(&workspace, out, features.as_deref()),
         Command::Image => image::check(&workspace),
         Command::BarePath => bare_path::check(&workspace),
     }?;

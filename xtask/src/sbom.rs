@@ -28,19 +28,29 @@ type Id = (String, String);
 
 /// Makes both documents in memory and holds them to what is promised of them.
 pub(crate) fn check(workspace: &Workspace) -> Result<Verdict> {
-    run(workspace, None)
+    // The image's binary, then the one that `cargo build` makes.
+    run(workspace, None, Some("otel"))?;
+    run(workspace, None, None)
 }
 
 /// Writes `colonnade.cdx.json` and `third-party-licences.txt` into `folder`, by default `target/sbom`.
-pub(crate) fn run(workspace: &Workspace, folder: Option<PathBuf>) -> Result<Verdict> {
+/// `features`: those of the gateway that the binary is built with.
+pub(crate) fn run(
+    workspace: &Workspace,
+    folder: Option<PathBuf>,
+    features: Option<&str>,
+) -> Result<Verdict> {
     let folder = match folder {
         Some(folder) => folder,
         None => workspace.target_dir()?.join("sbom"),
     };
     let target = host()?;
-    let metadata = workspace.metadata(&["--locked", "--filter-platform", &target])?;
-    let inside = tree(workspace, &target, "normal,no-proc-macro")?;
-    let mut around = tree(workspace, &target, "normal,build")?;
+    let of_ours = features.map(|features| format!("{BINARY}/{features}")).unwrap_or_default();
+    let metadata =
+        workspace.metadata(&["--locked", "--filter-platform", &target, "--features", &of_ours])?;
+    let tree = |edges| tree(workspace, &target, edges, features.unwrap_or_default());
+    let inside = tree("normal,no-proc-macro")?;
+    let mut around = tree("normal,build")?;
     around.retain(|id| !inside.contains(id));
     let sums = checksums(&workspace.read("Cargo.lock")?);
 
@@ -74,9 +84,10 @@ fn host() -> Result<String> {
 }
 
 /// The packages that the gateway is made of, by edges of these kinds.
-fn tree(workspace: &Workspace, target: &str, edges: &str) -> Result<BTreeSet<Id>> {
+fn tree(workspace: &Workspace, target: &str, edges: &str, features: &str) -> Result<BTreeSet<Id>> {
     let mut cargo = workspace.cargo(&["tree", "--locked", "--package", BINARY, "--edges", edges]);
     cargo.args(["--prefix", "none", "--no-dedupe", "--format", "{p}", "--target", target]);
+    cargo.args(["--features", features]);
     Ok(text_of(&mut cargo)?.lines().filter_map(id_of_line).collect())
 }
 

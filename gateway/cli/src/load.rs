@@ -12,6 +12,8 @@ use gateway_settings::{
 };
 use gateway_store::{ReadError, read_text};
 
+use crate::traces;
+
 /// Where `${NAME}` and `${file:PATH}` come from: overrides first, then the process. Not `Debug`: the
 /// demo's admin token is among them.
 #[derive(Default, Clone)]
@@ -60,7 +62,14 @@ pub(crate) fn configuration(
     path: &Path,
     around: &Surroundings,
 ) -> Result<Loaded, LoadError> {
-    gateway_settings::load(text, path, around).map_err(LoadError::Faulty)
+    let mut loaded = gateway_settings::load(text, path, around).map_err(LoadError::Faulty)?;
+    match traces::missing(&loaded.settings, text, path) {
+        Some(fault) => {
+            loaded.warnings.push(fault);
+            Err(LoadError::Faulty(loaded.warnings))
+        }
+        None => Ok(loaded),
+    }
 }
 
 /// Parses a directory, whose keys look like `form`.

@@ -20,6 +20,8 @@ const QUIET: &[&str] = &[
     "rustls=warn",
     "refinery_core=warn",
     "tokio_postgres=warn",
+    "ureq=warn",
+    "ureq_proto=warn",
 ];
 
 /// Starts the log. `COLONNADE_LOG` is a filter such as `info` or `debug`.

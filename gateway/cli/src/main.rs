@@ -29,6 +29,7 @@ mod service;
 mod signals;
 mod terminal;
 mod tls;
+mod traces;
 mod upstreams;
 
 use std::process::ExitCode;

@@ -35,6 +35,7 @@ use crate::publish::{POLL_EVERY, Publisher};
 use crate::service::Manager;
 use crate::signals::Signals;
 use crate::terminal;
+use crate::traces;
 use crate::upstreams::tend;
 
 const CLOCK_TICK: Duration = Duration::from_secs(1);
@@ -239,6 +240,7 @@ fn gateway(
             "bounds.connections is more than the descriptors are good for"
         );
     }
+    let traces = traces::start(settings, registry)?;
     Ok(Arc::new(Gateway::new(GatewayParts {
         published: publisher.published(),
         meters: publisher.meters(),
@@ -246,6 +248,7 @@ fn gateway(
         access_log,
         clock: publisher.clock(),
         connections_default,
+        traces,
     })))
 }
 

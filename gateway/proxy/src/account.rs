@@ -1,9 +1,10 @@
-//! The only place that records what happened: metrics and one access-log line an exchange.
+//! The only place that records what happened: metrics, one access-log line an exchange, and spans of some.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use gateway_policy::ProblemCode;
+use http::Version;
 use pingora::protocols::http::ServerSession;
 
 use crate::access_log::AccessRecord;
@@ -11,6 +12,7 @@ use crate::exchange::{AuthResult, Exchange};
 use crate::gateway::Gateway;
 use crate::head::Arrival;
 use crate::metrics::ProxyMetrics;
+use crate::spans::{CallFacts, OTHER_METHOD, Recording, SpanFacts, method_name};
 
 /// Label of requests that matched no route.
 const NO_ROUTE: &str = "none";
@@ -33,6 +35,10 @@ pub(crate) fn account(
         .set(i64::try_from(gateway.parts.access_log.dropped()).unwrap_or(i64::MAX));
     if exchange.logged {
         log(gateway, exchange, arrival, session, duration, upstream);
+        if let (Some(recording), Some(traces)) = (&exchange.recording, &gateway.parts.traces) {
+            let began_us = gateway.parts.clock.began_us(exchange.began);
+            traces.take(facts(exchange, recording, arrival, Span { began_us, duration }));
+        }
     }
 }
 
@@ -107,7 +113,6 @@ fn log(
     duration: Duration,
     upstream: Option<Duration>,
 ) {
-    let key = exchange.principal.as_ref().map(|principal| principal.key());
     let head = arrival.head;
     gateway.parts.access_log.write(&AccessRecord {
         at_ms: exchange.began_at.0,
@@ -117,10 +122,8 @@ fn log(
         route: exchange.route.as_ref().map(|route| &*route.label),
         status: (exchange.status != 0).then_some(exchange.status),
         code: code_of(exchange),
-        key_id: key
-            .map(|key| key.id.as_str())
-            .or(exchange.presented_key.as_ref().map(|id| id.as_str())),
-        account: key.map(|key| key.account.id.as_str()),
+        key_id: key_id_of(exchange),
+        account: account_of(exchange),
         team: exchange.team.as_ref().map(|team| team.as_str()),
         upstream: exchange.upstream.as_deref(),
         duration,
@@ -128,15 +131,74 @@ fn log(
         overhead: Some(duration.saturating_sub(upstream.unwrap_or_default())),
         bytes_in: session.body_bytes_read() as u64,
         bytes_out: session.body_bytes_sent() as u64,
-        columns_hidden: exchange
-            .totals
-            .map(|totals| totals.columns_hidden + totals.columns_unlisted),
+        columns_hidden: columns_hidden(exchange),
         rows_hidden: exchange.totals.map(|totals| totals.rows_hidden),
         revision: Some(exchange.serving.snapshot.revision),
         client_ip: Some(exchange.client),
         user_agent: head.headers.get(http::header::USER_AGENT).map(|value| value.as_bytes()),
         trace_id: Some(exchange.trace.trace_id()),
     });
+}
+
+struct Span {
+    began_us: u64,
+    duration: Duration,
+}
+
+/// What a sampled exchange's spans are made of: no text of the request.
+fn facts(
+    exchange: &Exchange,
+    recording: &Recording,
+    arrival: &Arrival<'_>,
+    Span { began_us, duration }: Span,
+) -> SpanFacts {
+    let ids = recording.ids;
+    SpanFacts {
+        trace_id: ids.trace_id,
+        span_id: ids.server,
+        parent_id: ids.parent,
+        began_us,
+        duration,
+        method: method_name(arrival.head.method.as_str()),
+        route: exchange.route.as_ref().map(|route| route.pattern.as_str().to_owned()),
+        scheme: if arrival.listener.tls { "https" } else { "http" },
+        protocol_version: match arrival.head.version {
+            Version::HTTP_2 => "2",
+            Version::HTTP_10 => "1.0",
+            _ => "1.1",
+        },
+        status: (exchange.status != 0).then_some(exchange.status),
+        error: code_of(exchange),
+        fault: exchange.fault.label(),
+        key_id: key_id_of(exchange).map(str::to_owned),
+        account: account_of(exchange).map(str::to_owned),
+        columns_hidden: columns_hidden(exchange),
+        rows_hidden: exchange.totals.map(|totals| totals.rows_hidden),
+        revision: exchange.serving.snapshot.revision,
+        call: recording.call.as_ref().map(|call| CallFacts {
+            span_id: ids.client,
+            upstream: exchange.upstream.as_deref().unwrap_or_default().to_owned(),
+            method: call.method,
+            server: call.server,
+            status: call.status,
+            repeats: call.repeats,
+            began: call.began,
+            ended: call.ended.unwrap_or(duration),
+        }),
+    }
+}
+
+fn key_id_of(exchange: &Exchange) -> Option<&str> {
+    let known = exchange.principal.as_ref().map(|principal| principal.key().id.as_str());
+    known.or(exchange.presented_key.as_ref().map(|id| id.as_str()))
+}
+
+fn account_of(exchange: &Exchange) -> Option<&str> {
+    exchange.principal.as_ref().map(|principal| principal.key().account.id.as_str())
+}
+
+fn columns_hidden(exchange: &Exchange) -> Option<u64> {
+    exchange.totals.map(|totals| totals.columns_hidden + totals.columns_unlisted)
 }
 
 /// The problem that was told, or that the answer was cut: its status alone says that all went well.
@@ -146,10 +208,10 @@ fn code_of(exchange: &Exchange) -> Option<&'static str> {
 
 /// A method as a label: the routable ones by name, anything else as one.
 fn method_label(method: &str) -> &'static str {
-    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-        .into_iter()
-        .find(|known| *known == method)
-        .unwrap_or("other")
+    match method_name(method) {
+        OTHER_METHOD => "other",
+        known => known,
+    }
 }
 
 /// A status as a label: what an upstream may invent is folded by class.

@@ -91,6 +91,7 @@ impl Answer {
         let Some(line) = &mut self.line else { return Ok(None) };
         let (read, spent) = waited(line.session.piece_in_place()).await;
         exchange.upstream_us += spent.as_micros() as u64;
+        exchange.hears(None);
         read
     }
 

@@ -50,10 +50,19 @@ impl Clock {
         self.wall_at(Instant::now())
     }
 
+    /// Unix microseconds at which a span began.
+    pub(crate) fn began_us(&self, watch: Stopwatch) -> u64 {
+        self.wall_us_at(watch.0)
+    }
+
     fn wall_at(&self, instant: Instant) -> UnixMs {
+        UnixMs(self.wall_us_at(instant) / 1_000)
+    }
+
+    fn wall_us_at(&self, instant: Instant) -> u64 {
         let elapsed_us = instant.duration_since(self.origin).as_micros() as i64;
         let wall_us = self.anchor_us.load(Ordering::Relaxed) + elapsed_us;
-        UnixMs(u64::try_from(wall_us).unwrap_or(0) / 1_000)
+        u64::try_from(wall_us).unwrap_or(0)
     }
 
     /// Follows the system clock; called about once a second by one task.

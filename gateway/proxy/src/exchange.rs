@@ -1,14 +1,16 @@
 //! One request and its answer, from the first byte of its head to the record of it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use gateway_policy::{KeyId, Paid, Principal, Problem, Route, TeamId, UnixMs};
 use gateway_rewrite::Totals;
+use http::{Method, StatusCode};
 
 use crate::clock::Stopwatch;
 use crate::gateway::Serving;
 use crate::reach::Trial;
+use crate::spans::Recording;
 use crate::trace::TraceContext;
 
 /// Who is to blame for what the client got.
@@ -62,6 +64,24 @@ pub(crate) struct Exchange {
     pub(crate) cut: bool,
     /// Whether it has a line in the access log.
     pub(crate) logged: bool,
+    /// `None` unless it is to have spans.
+    pub(crate) recording: Option<Box<Recording>>,
+}
+
+impl Exchange {
+    /// A server of the upstream is about to be asked.
+    pub(crate) fn asks(&mut self, method: &Method, server: SocketAddr) {
+        if let Some(recording) = &mut self.recording {
+            recording.asks(method, server, self.began.elapsed());
+        }
+    }
+
+    /// The upstream has been waited for; a head came with `status`.
+    pub(crate) fn hears(&mut self, status: Option<StatusCode>) {
+        if let Some(recording) = &mut self.recording {
+            recording.hears(status, self.began.elapsed());
+        }
+    }
 }
 
 /// `colonnade_auth_total{result,reason}`.

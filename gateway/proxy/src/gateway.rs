@@ -31,6 +31,7 @@ use crate::metrics::{Counted, ProxyMetrics};
 use crate::moving::Moved;
 use crate::relay;
 use crate::respond::{self, ClientGone, NEVER_STORED};
+use crate::spans::Traces;
 use crate::trace::{TraceContext, request_id};
 use crate::upstreams::Upstreams;
 use crate::whoami;
@@ -63,6 +64,8 @@ pub struct GatewayParts {
     pub metrics: Arc<ProxyMetrics>,
     pub access_log: AccessLog,
     pub clock: Arc<Clock>,
+    /// `None`: no exchange has spans.
+    pub traces: Option<Traces>,
     /// Client connections at once where the configuration does not say.
     pub connections_default: usize,
 }
@@ -136,9 +139,12 @@ impl Gateway {
         self.parts.access_log.reopen();
     }
 
-    /// Flushes the access log.
+    /// Flushes the access log and the spans.
     pub fn close(&self) {
         self.parts.access_log.close();
+        if let Some(traces) = &self.parts.traces {
+            traces.close();
+        }
     }
 
     pub(crate) fn serving(&self) -> Arc<Serving> {
@@ -196,12 +202,17 @@ impl Gateway {
         let all = |name: &HeaderName| {
             arrival.head.headers.get_all(name).iter().map(HeaderValue::as_bytes)
         };
+        let offered = all(&TRACEPARENT).next();
+        let (trace, recording) = match &self.parts.traces {
+            None => (TraceContext::continued(offered), None),
+            Some(traces) => traces.begin(offered, arrival.is_from_trusted_proxy(), began_at),
+        };
         Exchange {
             serving: self.serving(),
             began_at,
             began,
             request_id: request_id(all(&X_REQUEST_ID)),
-            trace: TraceContext::continued(all(&TRACEPARENT).next()),
+            trace,
             client: arrival.client(),
             principal: None,
             presented_key: None,
@@ -219,6 +230,7 @@ impl Gateway {
             totals: None,
             cut: false,
             logged: true,
+            recording,
         }
     }
 

@@ -79,6 +79,12 @@ impl<'a> Arrival<'a> {
         client_address(peer, self.forwarded_for(), trusted)
     }
 
+    /// Whether its headers about earlier hops are believed.
+    pub(crate) fn is_from_trusted_proxy(&self) -> bool {
+        let peer = self.peer.ip().to_canonical();
+        self.listener.trusted_proxies.iter().any(|net| net.contains(&peer))
+    }
+
     fn forwarded_for(&self) -> impl Iterator<Item = &'a [u8]> {
         self.head.headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes)
     }
@@ -229,7 +235,7 @@ impl Outbound<'_> {
     fn hops(&self, set: &mut impl SetText) -> Result<(), UnwritableHead> {
         let trusted = &self.arrival.listener.trusted_proxies;
         let peer = self.arrival.peer.ip();
-        let believed = trusted.iter().any(|net| net.contains(&peer.to_canonical()));
+        let believed = self.arrival.is_from_trusted_proxy();
         let own_proto = if self.arrival.listener.tls { "https" } else { "http" };
         let from_proxy = |name: &HeaderName| {
             self.arrival.head.headers.get(name).filter(|_| believed)?.to_str().ok()

@@ -57,6 +57,7 @@ mod relay;
 mod respond;
 mod server_names;
 mod session;
+mod spans;
 mod tally;
 #[cfg(test)]
 mod test_tls;
@@ -84,6 +85,7 @@ pub use moving::{MOVING_MAX, Moved};
 pub use new_columns::register_new_columns;
 pub use outlier::OutlierRule;
 pub use server_names::{Shadowed, shadowed};
+pub use spans::{CallFacts, FLAGGED_PER_SECOND_MAX, SpanFacts, SpanSink, Traces};
 pub use tally::register_upstreams;
 pub use tls::{
     CLIENT_AUTHORITIES_MAX, ClientAuthorities, TermsError, Tls, TlsSpec, TlsTerms, TlsVersion,

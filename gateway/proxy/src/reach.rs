@@ -206,6 +206,7 @@ pub(crate) async fn reach(
         if !tries.refused.is_empty() {
             upstream.tally().count(Count::AnotherServer);
         }
+        exchange.asks(method, picked.endpoint.address);
         exchange.trial = Some(Trial { endpoint: Arc::clone(&picked.endpoint), pass });
         let (result, spent) = {
             // Pinned where it is made, for its size.
@@ -213,6 +214,7 @@ pub(crate) async fn reach(
             waited(attempt).await
         };
         exchange.upstream_us += spent.as_micros() as u64;
+        exchange.hears(result.as_ref().ok().map(|(_, asked)| asked.status));
         let trial = exchange.trial.take();
         match result {
             Ok((session, Asked { status, sent_whole, framing })) => {

@@ -40,23 +40,69 @@ pub(crate) struct TraceContext {
     parent: String,
 }
 
+/// The ids of a sampled exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SpanIds {
+    pub(crate) trace_id: u128,
+    /// The caller's span.
+    pub(crate) parent: Option<u64>,
+    pub(crate) server: u64,
+    /// What goes up.
+    pub(crate) client: u64,
+}
+
 impl TraceContext {
-    /// Continues a well-formed trace, starts a new one otherwise.
+    /// Continues a well-formed trace, starts a new one otherwise. Whether it is sampled is not ours to say.
     pub(crate) fn continued(offered: Option<&[u8]>) -> TraceContext {
+        let known = offered.and_then(Offered::parse);
+        let (mut context, _) = TraceContext::of(known);
+        context.end(fresh_id(), known.map_or("00", |known| known.flags));
+        context
+    }
+
+    /// The same, where we say it; asked with the last 64 bits of the trace id.
+    pub(crate) fn judged(
+        known: Option<Offered<'_>>,
+        is_sampled: impl FnOnce(u64) -> bool,
+    ) -> (TraceContext, Option<SpanIds>) {
+        let (mut context, trace_id) = TraceContext::of(known);
+        let is_sampled = is_sampled(trace_id as u64);
+        let client = fresh_id();
+        // Whether the trace id is random stays as it was said (level 2).
+        let is_random = known.is_some_and(|known| known.has(RANDOM));
+        context.end(
+            client,
+            match (is_random, is_sampled) {
+                (false, false) => "00",
+                (false, true) => "01",
+                (true, false) => "02",
+                (true, true) => "03",
+            },
+        );
+        let parent = known.and_then(|known| u64::from_str_radix(known.span, 16).ok());
+        let ids = SpanIds { trace_id, parent, server: 0, client };
+        (context, is_sampled.then(|| SpanIds { server: fresh_id(), ..ids }))
+    }
+
+    /// Up to the trace id.
+    fn of(known: Option<Offered<'_>>) -> (TraceContext, u128) {
         let mut parent = String::with_capacity(HEADER_BYTES);
         parent.push_str("00-");
-        let known = offered.and_then(well_formed);
-        if let Some((trace, _)) = known {
+        if let Some(Offered { trace, .. }) = known {
             parent.push_str(trace);
-        } else {
-            push_hex(&mut parent, random());
-            push_hex(&mut parent, random() | 1);
+            return (TraceContext { parent }, u128::from_str_radix(trace, 16).unwrap_or_default());
         }
-        parent.push('-');
-        push_hex(&mut parent, random() | 1);
-        parent.push('-');
-        parent.push_str(known.map_or("00", |(_, flags)| flags));
-        TraceContext { parent }
+        let (high, low) = (random(), fresh_id());
+        push_hex(&mut parent, high);
+        push_hex(&mut parent, low);
+        (TraceContext { parent }, u128::from(high) << 64 | u128::from(low))
+    }
+
+    fn end(&mut self, span: u64, flags: &str) {
+        self.parent.push('-');
+        push_hex(&mut self.parent, span);
+        self.parent.push('-');
+        self.parent.push_str(flags);
     }
 
     pub(crate) fn header(&self) -> &str {
@@ -68,24 +114,50 @@ impl TraceContext {
     }
 }
 
-/// `(trace id, flags)` of a version-00 header.
-fn well_formed(value: &[u8]) -> Option<(&str, &str)> {
-    let text = std::str::from_utf8(value).ok().filter(|text| text.len() == HEADER_BYTES)?;
-    let mut parts = text.split('-');
-    let (version, trace, span, flags) =
-        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let hex = |part: &str, length: usize| {
-        part.len() == length
-            && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    };
-    let nonzero = |part: &str| part.bytes().any(|b| b != b'0');
-    let good = version == "00"
-        && hex(trace, 32)
-        && hex(span, 16)
-        && hex(flags, 2)
-        && nonzero(trace)
-        && nonzero(span);
-    good.then_some((trace, flags))
+/// Flags of a `traceparent`.
+const SAMPLED: u8 = 1;
+const RANDOM: u8 = 2;
+
+/// A `traceparent` of version 00 that is well formed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Offered<'a> {
+    trace: &'a str,
+    span: &'a str,
+    flags: &'a str,
+}
+
+impl Offered<'_> {
+    pub(crate) fn parse(value: &[u8]) -> Option<Offered<'_>> {
+        let text = std::str::from_utf8(value).ok().filter(|text| text.len() == HEADER_BYTES)?;
+        let mut parts = text.split('-');
+        let (version, trace, span, flags) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let hex = |part: &str, length: usize| {
+            part.len() == length
+                && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        };
+        let nonzero = |part: &str| part.bytes().any(|b| b != b'0');
+        let good = version == "00"
+            && hex(trace, 32)
+            && hex(span, 16)
+            && hex(flags, 2)
+            && nonzero(trace)
+            && nonzero(span);
+        good.then_some(Offered { trace, span, flags })
+    }
+
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.has(SAMPLED)
+    }
+
+    fn has(&self, flag: u8) -> bool {
+        u8::from_str_radix(self.flags, 16).is_ok_and(|flags| flags & flag != 0)
+    }
+}
+
+/// An id of a span: never zero.
+pub(crate) fn fresh_id() -> u64 {
+    random() | 1
 }
 
 fn random() -> u64 {
@@ -146,7 +218,7 @@ mod tests {
         ] {
             let trace = TraceContext::continued(Some(offered.as_bytes()));
             assert_eq!(trace.trace_id() == &good[3..35], continued, "{offered}");
-            assert!(well_formed(trace.header().as_bytes()).is_some());
+            assert!(Offered::parse(trace.header().as_bytes()).is_some());
             assert_ne!(trace.header(), offered, "the span is the gateway's own");
         }
     }

@@ -39,7 +39,7 @@ pub use settings::{
     AccessLog, Admin, AdminToken, Alphabet, Balance, Breaker, CertificateFiles, ClientCertificates,
     ColumnNotes, Drain, Health, Http2, KeyForm, Listener, ListenerTls, Outlier, Permissions,
     ResourceNotes, Retries, Secret, Server, Settings, Store, Telemetry, Timeouts, TlsVersion,
-    Upstream, UpstreamTls,
+    Traces, Upstream, UpstreamTls,
 };
 
 use crate::check::Rule;

@@ -62,6 +62,11 @@ pub fn fault_at(
             report.secret(secret);
         }
     }
+    let headers = ["telemetry", "traces", "headers"];
+    let headers = headers.iter().try_fold(&root, |node, key| node.find(key));
+    if let Some(Value::Map(headers)) = headers.map(|node| &node.value) {
+        headers.iter().for_each(|header| report.secret(&header.node));
+    }
     let (mut node, mut path) = (&root, String::new());
     for step in way {
         let (next, shown) = match (step, &node.value) {

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use gateway_policy::Digest;
 use ipnet::IpNet;
 
-use crate::model::KeysSettings;
 pub use crate::model::scalar::Secret;
+use crate::model::{KeysSettings, TracesSettings};
 
 /// Everything but the rules.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,10 +111,35 @@ pub struct Permissions {
     pub accounts: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Telemetry {
     pub address: SocketAddr,
     pub access_log: AccessLog,
+    /// What the file says of them; `None` where it says nothing.
+    pub traces: Option<Traces>,
+}
+
+/// Spans for a collector. What is `None` or empty here may come from the environment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Traces {
+    /// Base address.
+    pub endpoint: Option<String>,
+    /// 0 to 1.
+    pub sample_ratio: f64,
+    pub service_name: Option<String>,
+    pub headers: Vec<(String, Secret)>,
+}
+
+impl Default for Traces {
+    /// What an empty section means.
+    fn default() -> Traces {
+        Traces {
+            endpoint: None,
+            sample_ratio: TracesSettings::default().sample_ratio,
+            service_name: None,
+            headers: Vec::new(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -28,6 +28,8 @@ mod hostile_heads;
 mod kept_connections;
 mod lifecycle;
 mod limits;
+#[cfg(not(feature = "otel"))]
+mod no_traces;
 mod observability;
 mod overload;
 mod paths;
@@ -67,6 +69,8 @@ mod tls;
 mod tls_clients;
 mod tls_names;
 mod tls_renewal;
+#[cfg(feature = "otel")]
+mod traces;
 mod upstream_frames;
 mod upstream_h2;
 mod upstream_tls;

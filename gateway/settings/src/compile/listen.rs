@@ -14,7 +14,7 @@ use crate::model::{
 use crate::node::Path;
 use crate::settings::{
     AccessLog, Admin, AdminToken, CertificateFiles, ClientCertificates, Drain, Listener,
-    ListenerTls, Permissions, Store, Telemetry, TlsVersion,
+    ListenerTls, Permissions, Store, Telemetry, TlsVersion, Traces,
 };
 
 pub(super) fn listeners(model: &GatewaySettings, context: &mut Context<'_, '_>) -> Vec<Listener> {
@@ -133,14 +133,18 @@ pub(super) fn admin(settings: &AdminSettings, context: &mut Context<'_, '_>) -> 
     Admin { address: settings.address.0, tokens }
 }
 
-pub(super) fn telemetry(settings: &TelemetrySettings, directory: &FilePath) -> Telemetry {
+pub(super) fn telemetry(
+    settings: &TelemetrySettings,
+    traces: Option<Traces>,
+    directory: &FilePath,
+) -> Telemetry {
     let AccessLogSettings(access_log) = &settings.access_log;
     let access_log = match access_log.as_str() {
         "stdout" => AccessLog::Stdout,
         "off" => AccessLog::Off,
         path => AccessLog::File(directory.join(path)),
     };
-    Telemetry { address: settings.address.0, access_log }
+    Telemetry { address: settings.address.0, access_log, traces }
 }
 
 /// The checker has seen to it that there is exactly one; of none, the default is meant.

@@ -10,6 +10,7 @@ mod listen;
 mod plan;
 mod resource;
 mod route;
+mod traces;
 mod upstream;
 
 use std::path::Path as FilePath;
@@ -96,12 +97,13 @@ pub(crate) fn compile(
     let (resources, notes) = resource::resources(&model.resources, context);
     let reserved = reserved(&model.reserved, context);
     let teams = teams(&model, context);
+    let traces = traces::traces(model.telemetry.traces.as_ref(), context);
     let tables = route::Tables { model: &model, scopes: &scopes, reserved: &reserved };
     let routes = route::routes(&tables, context)?;
     let settings = Settings {
         listeners,
         admin,
-        telemetry: listen::telemetry(&model.telemetry, context.directory),
+        telemetry: listen::telemetry(&model.telemetry, traces, context.directory),
         store,
         snapshot: context.directory.join(&model.snapshot.file),
         cluster_redis: model.cluster.map(|cluster| cluster.redis),

@@ -33,6 +33,8 @@ pub(crate) enum ScalarError {
     HeaderName { text: Box<str> },
     #[error("this is no address of a {what}")]
     StoreAddress { what: &'static str },
+    #[error("`{text}` is no address of a collector")]
+    Collector { text: Box<str> },
     #[error("must not be empty")]
     Empty,
 }
@@ -65,6 +67,7 @@ impl ScalarError {
                 "for example `redis://127.0.0.1:6379`"
             }
             ScalarError::StoreAddress { .. } => "for example `postgres://127.0.0.1:5432/colonnade`",
+            ScalarError::Collector { .. } => "for example `http://127.0.0.1:4318`",
             ScalarError::Digest(_) => "`sha256:` and 64 hex digits, as `sha256sum` prints them",
             ScalarError::TooLarge { .. } => "write a smaller number",
             ScalarError::TimeTooEarly { .. } => "write a time from 1970 on",
@@ -98,7 +101,7 @@ const fn format(
     Format { name, noun, check, measure: None, secret: false }
 }
 
-pub(crate) static FORMATS: [Format; 13] = [
+pub(crate) static FORMATS: [Format; 14] = [
     Format {
         measure: Some(parse_duration),
         ..format("duration", "a duration such as `5s`", |text| parse_duration(text).map(drop))
@@ -112,6 +115,7 @@ pub(crate) static FORMATS: [Format; 13] = [
     }),
     format("network", "a network such as `10.0.0.0/8`", |text| parse_network(text).map(drop)),
     format("server-address", "a server such as `127.0.0.1:9101`", check_server_address),
+    format("collector-address", "an address such as `http://127.0.0.1:4318`", check_collector),
     format("header-name", "the name of a header", |text| parse_header_name(text).map(drop)),
     format("time", "a time such as `2027-01-01T00:00:00Z`", |text| parse_time(text).map(drop)),
     format("id", "an id", check_filled),
@@ -243,6 +247,16 @@ fn check_scheme(text: &str, schemes: &[&str], what: &'static str) -> Result<(), 
     if named { Ok(()) } else { Err(ScalarError::StoreAddress { what }) }
 }
 
+/// A scheme, a host and perhaps a path; credentials belong into headers.
+pub(super) fn check_collector(text: &str) -> Result<(), ScalarError> {
+    let address = text.parse::<http::Uri>().ok().filter(|address| {
+        matches!(address.scheme_str(), Some("http" | "https"))
+            && address.authority().is_some_and(|host| !host.as_str().contains('@'))
+            && address.query().is_none()
+    });
+    address.map(drop).ok_or_else(|| ScalarError::Collector { text: text.into() })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -304,6 +318,23 @@ mod tests {
             ("a..b:80", false),
         ] {
             assert_eq!(check_server_address(text).is_ok(), good, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_collector_is_an_http_address_without_credentials_or_query() {
+        for (text, good) in [
+            ("http://127.0.0.1:4318", true),
+            ("https://collector.internal/otlp", true),
+            ("http://127.0.0.1:4318/", true),
+            ("127.0.0.1:4318", false),
+            ("grpc://127.0.0.1:4317", false),
+            ("http://user:hunter2@collector:4318", false),
+            ("http://collector:4318/?key=hunter2", false),
+            ("http://", false),
+            ("", false),
+        ] {
+            assert_eq!(check_collector(text).is_ok(), good, "{text}");
         }
     }
 

@@ -5,10 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Named;
 use super::scalar::{
     DigestText, Duration, ListenAddress, Network, Secret, postgres_schema, redis_schema,
 };
+use super::{Named, TracesSettings};
 
 /// How many further certificates a listener may have. Each is read again with every reload.
 const CERTIFICATES_MAX: usize = 1_000;
@@ -154,11 +154,18 @@ pub(crate) struct TelemetrySettings {
     pub(crate) address: ListenAddress,
     /// One JSON line a request: `stdout`, `off`, or a file, relative to this one.
     pub(crate) access_log: AccessLogSettings,
+    /// Spans of requests for a collector of OpenTelemetry, which speaks OTLP over HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) traces: Option<TracesSettings>,
 }
 
 impl Default for TelemetrySettings {
     fn default() -> Self {
-        TelemetrySettings { address: local(9090), access_log: AccessLogSettings("stdout".into()) }
+        TelemetrySettings {
+            address: local(9090),
+            access_log: AccessLogSettings("stdout".into()),
+            traces: None,
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod named;
 mod resource;
 mod route;
 pub(crate) mod scalar;
+mod traces;
 mod upstream;
 
 use schemars::JsonSchema;
@@ -35,6 +36,7 @@ pub(crate) use route::{
     BoundsSettings, ErrorStyleSettings, ErrorsSettings, ReachSettings, ReservedSettings,
     RouteErrorsSettings, RouteSettings, TeamRuleSettings, TeamsSettings,
 };
+pub(crate) use traces::TracesSettings;
 pub(crate) use upstream::{
     BalanceSettings, Http2Settings, ServerSettings, UpstreamSettings, UpstreamTlsSettings,
 };

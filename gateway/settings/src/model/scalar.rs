@@ -9,8 +9,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::format::{
-    DURATION_UNITS, SIZE_UNITS, ScalarError, check_server_address, parse_digest, parse_duration,
-    parse_header_name, parse_network, parse_size, parse_socket_address, parse_time,
+    DURATION_UNITS, SIZE_UNITS, ScalarError, check_collector, check_server_address, parse_digest,
+    parse_duration, parse_header_name, parse_network, parse_size, parse_socket_address, parse_time,
     print_with_unit,
 };
 
@@ -72,6 +72,11 @@ scalar!(
     /// Host and port of an upstream's server.
     ServerAddress(String), "server-address", "127.0.0.1:9101",
     |text| check_server_address(text).map(|()| text.to_owned()), String::clone
+);
+scalar!(
+    /// Base address of a collector of spans.
+    CollectorAddress(String), "collector-address", "http://127.0.0.1:4318",
+    |text| check_collector(text).map(|()| text.to_owned()), String::clone
 );
 scalar!(
     /// The name of a header.
@@ -138,6 +143,20 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
+    }
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        secret_schema(generator)
     }
 }
 
