@@ -185,7 +185,6 @@ impl Feed {
         }
     }
 
-    /// Brings what is new. Whether there was anything.
     /// Brings all that is new to the publisher, now.
     ///
     /// # Errors
@@ -197,6 +196,7 @@ impl Feed {
         }
     }
 
+    /// Brings what is new. Whether there was anything.
     async fn bring(&self, publisher: &SharedPublisher) -> Result<bool, StoreError> {
         let since = self.revision();
         let mut delta = self.store.changes(since).await?;

@@ -19,6 +19,8 @@
 //!
 //! Sources: unix(7) for `SCM_RIGHTS` and sequenced packets; nginx's `USR2` for the signal.
 
+use std::net::SocketAddr;
+
 mod channel;
 mod message;
 pub(crate) mod predecessor;
@@ -33,4 +35,16 @@ const VERSION: u8 = 1;
 /// What a listening socket is called: its role, and its address as configured.
 pub(crate) fn name(role: &str, address: impl std::fmt::Display) -> String {
     format!("{role} {address}")
+}
+
+/// What the proxy's listeners are called, in the order of the configuration. The kernel chooses a port for
+/// each of several at port 0: they are told apart by their number.
+pub(crate) fn listener_names(addresses: impl Iterator<Item = SocketAddr>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for address in addresses {
+        let name = name("proxy", address);
+        let same = names.iter().filter(|other| other.split(" #").next() == Some(&name)).count();
+        names.push(if same == 0 { name } else { format!("{name} #{same}") });
+    }
+    names
 }

@@ -2,19 +2,22 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use gateway_admin::ReloadOutcome;
 use gateway_policy::Meters;
-use gateway_proxy::{Clock, Gateway, MOVING_MAX};
+use gateway_proxy::{Clock, Gateway, MOVING_MAX, Moved};
 use pingora_runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
 
 use crate::control::ControlPlane;
 use crate::counting::Counting;
 use crate::exit;
 use crate::feed::Feed;
+use crate::handover::predecessor::Listeners;
 use crate::handover::successor::{Successor, SuccessorError};
 use crate::serve::{Reload, SERVING};
 use crate::service::Manager;
@@ -25,6 +28,8 @@ const SETTLE: Duration = Duration::from_millis(20);
 const RELOAD_FAILED: &str = "serving; the last reload failed and changed nothing";
 /// How long the last flush of usage may take.
 const LAST_FLUSH: Duration = Duration::from_secs(3);
+/// How long it may take until each thread has come by.
+const SEEN_TIME: Duration = Duration::from_secs(5);
 /// How often is looked whether anything is still under way.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -37,6 +42,10 @@ pub(crate) struct Life {
     pub(crate) control_plane: Option<ControlPlane>,
     /// All listening sockets by name, for a process that is to go on with them.
     pub(crate) sockets: Arc<Vec<(String, TcpListener)>>,
+    /// The proxy's listeners, and the way to each for connections.
+    pub(crate) listeners: Listeners,
+    /// Whether the process before this one has nothing more to give.
+    pub(crate) predecessor_ended: Arc<AtomicBool>,
     pub(crate) reloads: mpsc::Sender<Reload>,
     pub(crate) signals: Signals,
     pub(crate) delay: Duration,
@@ -48,26 +57,29 @@ pub(crate) struct Life {
     pub(crate) manager: Manager,
 }
 
+/// The thread that gives connections to the successor.
+type Giving = JoinHandle<()>;
 /// A successor that loads.
 type Preparing = JoinHandle<Result<Successor, SuccessorError>>;
 
 impl Life {
     /// Serves until a signal says stop or a successor serves, then finishes what is under way. The exit code.
     pub(crate) async fn live(mut self) -> u8 {
-        let is_followed = self.serve().await;
+        let giving = self.serve().await;
         // They would keep the addresses open.
         self.sockets = Arc::default();
-        let Life { gateway, stop, delay, grace, signals, .. } = &mut self;
+        let Life { gateway, stop, delay, grace, signals, predecessor_ended, .. } = &mut self;
+        // Of two processes that hear the same signal, the one that only finishes was told already.
+        let stops = if giving.is_some() { 2 } else { 1 };
         let finished = async {
-            if is_followed {
-                outlive(gateway, *grace).await;
-            } else {
-                drain(gateway, stop.as_ref(), *delay, *grace).await;
+            match giving {
+                Some(giving) => outlive(gateway, predecessor_ended, giving, *grace).await,
+                None => drain(gateway, stop.as_ref(), *delay, *grace).await,
             }
         };
         let code = tokio::select! {
             () = finished => exit::OK,
-            () = second_stop(signals) => exit::FAILED,
+            () = stopped(signals, stops) => exit::FAILED,
         };
         // Who stops at once does not wait for a store.
         if code == exit::OK
@@ -82,8 +94,8 @@ impl Life {
         code
     }
 
-    /// Serves until it is told to stop, or is followed: then the answer is true.
-    async fn serve(&mut self) -> bool {
+    /// Serves until it is told to stop, or is followed: then what gives the connections away is returned.
+    async fn serve(&mut self) -> Option<Giving> {
         let mut preparing: Option<Preparing> = None;
         loop {
             tokio::select! {
@@ -91,7 +103,7 @@ impl Life {
                     // A successor that still loads ends when its way here does.
                     Wish::Stop => {
                         self.manager.stopping();
-                        return false;
+                        return None;
                     }
                     Wish::Reload => self.reload().await,
                     Wish::Exchange if self.sockets.is_empty() => {
@@ -109,7 +121,7 @@ impl Life {
                         Err(error) => Err(error),
                     };
                     match followed {
-                        Ok(()) => return true,
+                        Ok(giving) => return Some(giving),
                         Err(error) => tracing::error!(%error, "no other process took over; this one goes on"),
                     }
                 }
@@ -133,7 +145,7 @@ impl Life {
     }
 
     /// Lets a successor serve. On an error this process serves on.
-    async fn hand_over(&mut self, successor: Successor) -> Result<(), SuccessorError> {
+    async fn hand_over(&mut self, successor: Successor) -> Result<Giving, SuccessorError> {
         let Some(control_plane) = self.control_plane.take() else {
             return Err(SuccessorError::Unserved);
         };
@@ -144,26 +156,45 @@ impl Life {
         if let Some(stop) = &self.stop {
             stop.send_replace(true);
         }
-        all_have_seen_it(&self.data).await;
-        let (meters, now) = (Arc::clone(&self.meters), self.clock.wall());
-        let serving = spawn_blocking(move || successor.await_serving(&meters, now)).await;
-        match serving.unwrap_or(Err(SuccessorError::Unserved)) {
+        match self.stop_judging(successor).await {
             Ok(successor) => {
                 tracing::info!(pid = successor.pid(), "another process took over");
                 self.manager.followed_by(successor.pid());
                 // Without it the listeners do not wait for a failure any more.
                 self.stop = None;
-                spawn_blocking(move || successor.follow(moved));
-                Ok(())
+                let names: Vec<String> =
+                    self.listeners.iter().map(|(name, _)| name.clone()).collect();
+                Ok(spawn_blocking(move || successor.give(moved, &names)))
             }
             Err(error) => {
-                self.gateway.move_connections(None);
+                // In this order: who hears of a stop must find the successor, or that there is no stop.
                 if let Some(stop) = &self.stop {
                     stop.send_replace(false);
                 }
+                self.gateway.move_connections(None);
+                tokio::spawn(take_back(moved, self.listeners.clone()));
                 self.control_plane = paused.resume();
                 Err(error)
             }
+        }
+    }
+
+    /// Waits until nobody judges here any more, and the successor, which has all counts by then, serves.
+    async fn stop_judging(&self, successor: Successor) -> Result<Successor, SuccessorError> {
+        if timeout(SEEN_TIME, all_have_seen_it(&self.data)).await.is_err() {
+            return Err(SuccessorError::Unserved);
+        }
+        let (meters, now) = (Arc::clone(&self.meters), self.clock.wall());
+        let serving = spawn_blocking(move || successor.await_serving(&meters, now)).await;
+        serving.unwrap_or(Err(SuccessorError::Unserved))
+    }
+}
+
+/// Connections that were on their way to a successor that failed go on here.
+async fn take_back(mut moved: mpsc::Receiver<Moved>, listeners: Listeners) {
+    while let Some(moved) = moved.recv().await {
+        if let Some((_, listener)) = listeners.get(moved.listener) {
+            let _ = listener.send(moved).await;
         }
     }
 }
@@ -208,9 +239,23 @@ async fn drain(
     finish(|| gateway.in_flight(), grace).await;
 }
 
-/// What is under way ends here, and its connection goes to the successor then.
-async fn outlive(gateway: &Gateway, grace: Duration) {
-    finish(|| gateway.connections(), grace).await;
+/// What is under way ends here, and its connection goes to the successor then; so do those that a
+/// predecessor still has to give.
+async fn outlive(
+    gateway: &Gateway,
+    predecessor_ended: &AtomicBool,
+    giving: Giving,
+    grace: Duration,
+) {
+    let begun = Instant::now();
+    let expected = || usize::from(!predecessor_ended.load(Ordering::Acquire));
+    finish(|| gateway.connections() + expected(), grace).await;
+    // Nothing more can be given; what waits is.
+    gateway.move_connections(None);
+    let left = grace.saturating_sub(begun.elapsed()).max(SETTLE);
+    if timeout(left, giving).await.is_err() {
+        tracing::warn!("connections that waited to be handed over are closed");
+    }
 }
 
 async fn finish(left: impl Fn() -> usize, grace: Duration) {
@@ -226,8 +271,11 @@ async fn finish(left: impl Fn() -> usize, grace: Duration) {
     tracing::info!("stopped");
 }
 
-async fn second_stop(signals: &mut Signals) {
-    while signals.next().await != Wish::Stop {}
+/// Waits for so many signals to stop.
+async fn stopped(signals: &mut Signals, count: usize) {
+    for _ in 0..count {
+        while signals.next().await != Wish::Stop {}
+    }
 }
 
 async fn last_flush(feed: &Feed, counting: &Counting, clock: &Clock) {

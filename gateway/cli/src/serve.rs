@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use gateway_settings::{AccessLog as AccessLogTarget, Settings};
 use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 use crate::control::ControlPlane;
 use crate::counting::Counting;
@@ -25,7 +27,8 @@ use crate::descriptors;
 use crate::exit::{self, Failed};
 use crate::feed::{self, Feed};
 use crate::handover;
-use crate::handover::predecessor::Predecessor;
+use crate::handover::listener_names;
+use crate::handover::predecessor::{Listeners, Predecessor};
 use crate::life::Life;
 use crate::load::Surroundings;
 use crate::logging;
@@ -41,6 +44,9 @@ use crate::upstreams::tend;
 const CLOCK_TICK: Duration = Duration::from_secs(1);
 /// The variable that gives one admin token with every permission.
 pub(crate) const ADMIN_TOKEN: &str = "COLONNADE_ADMIN_TOKEN";
+/// How long it may take to bring what is new where another process waits to be followed. Well below what that
+/// one waits, so that it never ends one that serves.
+const CATCH_UP: Duration = Duration::from_secs(7);
 /// What a service manager shows.
 pub(crate) const SERVING: &str = "serving";
 
@@ -132,7 +138,9 @@ impl Server {
         if let Some(predecessor) = &predecessor {
             predecessor.await_turn(&meters).map_err(|error| failed(&error))?;
             // What changed while this was loading holds from the first request on.
-            control.block_on(caught_up(&publisher, store.as_ref()))?;
+            let caught_up = caught_up(&publisher, store.as_ref());
+            let caught_up = control.block_on(async { timeout(CATCH_UP, caught_up).await });
+            caught_up.unwrap_or_else(|_| Err(failed(&"what is new could not be read in time")))?;
         }
         let (stop, stopping) = watch::channel(false);
         let (data, moved) = data_runtime(&gateway, bound, &stopping);
@@ -148,9 +156,14 @@ impl Server {
             control.spawn(feed.clone().beat(now()));
             control.spawn(Arc::clone(counting).run(now()));
         }
-        if let Some(predecessor) = predecessor {
-            predecessor.follow(moved).map_err(|error| failed(&error))?;
-        }
+        let names = listener_names(settings.listeners.iter().map(|listener| listener.address));
+        let listeners: Listeners = names.into_iter().zip(moved).collect();
+        let predecessor_ended = match predecessor {
+            Some(predecessor) => {
+                predecessor.follow(listeners.clone()).map_err(|error| failed(&error))?
+            }
+            None => Arc::new(AtomicBool::new(true)),
+        };
         let manager = Manager::find();
         control.spawn(publish_loop(publisher, requests));
         control.spawn(beat(Arc::clone(&clock), manager.clone()));
@@ -160,6 +173,8 @@ impl Server {
             stop: Some(stop),
             control_plane: Some(control_plane),
             sockets: Arc::new(sockets),
+            listeners,
+            predecessor_ended,
             reloads,
             signals,
             delay: Duration::from_millis(settings.drain.delay_ms),
@@ -304,8 +319,9 @@ fn bind_all(
     sockets: &mut Sockets<'_>,
 ) -> Result<Vec<Bound>, Failed> {
     let mut all = Vec::new();
-    let listeners = settings.listeners.iter().zip(publisher.tls());
-    for (place, (listener, tls)) in listeners.enumerate() {
+    let names = listener_names(settings.listeners.iter().map(|listener| listener.address));
+    let listeners = settings.listeners.iter().zip(publisher.tls()).zip(names);
+    for (place, ((listener, tls), name)) in listeners.enumerate() {
         let spec = ListenerSpec {
             place,
             address: listener.address.to_string(),
@@ -313,7 +329,6 @@ fn bind_all(
             trusted_proxies: listener.trusted_proxies.clone(),
             h2c: listener.h2c,
         };
-        let name = handover::name("proxy", listener.address);
         let bound = bind(spec, sockets.inherited(&name)).map_err(|error| failed(&error))?;
         sockets.keep(name, bound.socket())?;
         all.push(bound);

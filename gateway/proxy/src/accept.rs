@@ -45,7 +45,7 @@ pub(crate) async fn accept(
         let accepted = tokio::select! {
             biased;
             () = stopped(&mut stopping) => {
-                if connections.gateway().successor().is_none() || !goes_on(&mut stopping).await {
+                if connections.gateway().successor.get().is_none() || !goes_on(&mut stopping).await {
                     return;
                 }
                 continue;
@@ -139,7 +139,11 @@ fn begin(
     beginning: Beginning,
     shutdown: &ShutdownWatch,
 ) {
-    let (connections, shutdown) = (Arc::clone(connections), shutdown.clone());
+    let (connections, mut shutdown) = (Arc::clone(connections), shutdown.clone());
+    // Pingora waits for a change, not for the value: one that was taken back must be none.
+    if *shutdown.borrow_and_update() {
+        shutdown.mark_changed();
+    }
     let counted = Counted::on(&connections.gateway().parts.metrics.connections);
     current_handle().spawn(async move {
         // Given back whatever ends the connection, a panic too.

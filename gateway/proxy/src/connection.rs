@@ -17,6 +17,7 @@ use pingora::protocols::{ALPN, Stream};
 use pingora::server::ShutdownWatch;
 use pingora::time::timeout;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::unconstrained;
 use tokio::time::Instant;
 
 use crate::capacity::Shed;
@@ -24,7 +25,7 @@ use crate::gateway::{Ending, Gateway};
 use crate::h2_connection::Http2;
 use crate::head::ListenerFacts;
 use crate::incoming::{HeadRead, IDLE, Opening, READ_BYTES, opening, read_head};
-use crate::moving::move_on;
+use crate::moving::{Means, move_on};
 use crate::respond::raw_problem;
 use crate::tls::{Tls, Unshaken};
 use crate::trace::request_id;
@@ -102,7 +103,7 @@ impl Connections {
                 }
             };
         // Looked at once more where the head is whole: from here to the judgement nothing waits.
-        if self.gateway.successor().is_some() && !is_last {
+        if self.gateway.successor.get().is_some() {
             self.leave(stream, buffer, is_last).await;
             return None;
         }
@@ -118,7 +119,7 @@ impl Connections {
         session.set_abort_on_close(false);
         session.set_write_timeout(Some(self.write_time()));
         session.set_keepalive(Some(IDLE.as_secs()));
-        if !matches!(session.read_request().await, Ok(true)) {
+        if !matches!(unconstrained(session.read_request()).await, Ok(true)) {
             // Our own look found nothing wrong; where Pingora differs, the stricter one wins.
             if let ServerSession::H1(session) = session
                 && let Some((mut stream, _)) = Watched::unwrap(session.into_inner())
@@ -274,9 +275,12 @@ impl Connections {
 
     /// The process stops: a connection that owes no answer goes to its successor, or ends.
     async fn leave(&self, stream: Stream, read: BytesMut, is_last: bool) {
-        if let Some(successor) = self.gateway.successor().filter(|_| !is_last) {
-            let (place, is_tls) = (self.listener.place, self.tls.is_some());
-            move_on(stream, read, place, is_tls, &successor).await;
+        if let Some(successor) = self.gateway.successor.get() {
+            let means = match self.tls {
+                Some(_) if !is_last => Means::Tunnel,
+                _ => Means::Itself { is_tunnel: is_last },
+            };
+            move_on(stream, read, self.listener.place, means, &successor).await;
         }
     }
 }

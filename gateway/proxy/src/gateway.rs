@@ -13,7 +13,6 @@ use gateway_policy::{
 };
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Version};
-use parking_lot::Mutex;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::time::timeout;
@@ -28,7 +27,7 @@ use crate::exchange::{AuthResult, Exchange, Failure, Fault};
 use crate::h2_head;
 use crate::head::{Arrival, ListenerFacts, TRACEPARENT, WireFacts, X_REQUEST_ID};
 use crate::metrics::{Counted, ProxyMetrics};
-use crate::moving::Moved;
+use crate::moving::{Moved, Successor};
 use crate::relay;
 use crate::respond::{self, ClientGone, NEVER_STORED};
 use crate::spans::Traces;
@@ -78,8 +77,7 @@ pub struct Gateway {
     throttle: Throttle,
     draining: AtomicBool,
     /// Who goes on with connections that owe no answer.
-    successor: Mutex<Option<mpsc::Sender<Moved>>>,
-    has_successor: AtomicBool,
+    pub(crate) successor: Successor,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -95,24 +93,14 @@ impl Gateway {
             capacity: Arc::default(),
             throttle: Throttle::default(),
             draining: AtomicBool::new(false),
-            successor: Mutex::default(),
-            has_successor: AtomicBool::new(false),
+            successor: Successor::default(),
         }
     }
 
     /// From now on a connection is moved where its next request would be judged; with `None` no longer.
     /// What is being judged on another thread at this moment is still judged here.
     pub fn move_connections(&self, successor: Option<mpsc::Sender<Moved>>) {
-        let has_successor = successor.is_some();
-        *self.successor.lock() = successor;
-        self.has_successor.store(has_successor, Ordering::Release);
-    }
-
-    pub(crate) fn successor(&self) -> Option<mpsc::Sender<Moved>> {
-        if !self.has_successor.load(Ordering::Acquire) {
-            return None;
-        }
-        self.successor.lock().clone()
+        self.successor.set(successor);
     }
 
     /// Client connections that are open.

@@ -76,6 +76,11 @@ impl HttpServerApp for Http2 {
         mut session: ServerSession,
         _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
+        // Its client was told to go, and does not. By RFC 9113 §8.7 it may ask again elsewhere, whatever it asked.
+        if self.gateway.successor.is_known() {
+            session.shutdown_with_reason(h2::Reason::REFUSED_STREAM);
+            return None;
+        }
         session.set_write_timeout(Some(write_time(&self.gateway.bounds())));
         if matches!(session.read_request().await, Ok(true))
             && self.gateway.serve(&mut session, &self.listener, WireFacts::default()).await

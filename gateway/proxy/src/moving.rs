@@ -16,9 +16,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
 use pingora::protocols::l4::stream::Stream as Connection;
 use pingora::protocols::{SocketDigest, Stream};
 use pingora::server::ShutdownWatch;
@@ -28,6 +30,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::accept::{go_on, known, tuned};
+use crate::clock::Stopwatch;
 use crate::connection::{Beginning, Connections};
 
 /// Most bytes of a request that move with its connection; one that sent more ahead is closed.
@@ -35,8 +38,39 @@ const READ_BYTES_MAX: usize = 128 << 10;
 /// Connections that wait to be moved, beyond which each waits with its own task.
 pub const MOVING_MAX: usize = 64;
 
+/// In what time a client of HTTP/2 hears that it is to go; one that asks later is refused.
+const HEARD: Duration = Duration::from_secs(1);
 /// How long the end of a tunnel may take.
 const FAREWELL: Duration = Duration::from_millis(250);
+
+/// Who goes on with the connections of this process, if anybody does.
+#[derive(Debug, Default)]
+pub(crate) struct Successor {
+    sender: Mutex<Option<(mpsc::Sender<Moved>, Stopwatch)>>,
+    /// Whether there is one; what each request looks at.
+    is_there: AtomicBool,
+}
+
+impl Successor {
+    pub(crate) fn set(&self, sender: Option<mpsc::Sender<Moved>>) {
+        let is_there = sender.is_some();
+        *self.sender.lock() = sender.map(|sender| (sender, Stopwatch::start()));
+        self.is_there.store(is_there, Ordering::Release);
+    }
+
+    pub(crate) fn get(&self) -> Option<mpsc::Sender<Moved>> {
+        if !self.is_there.load(Ordering::Acquire) {
+            return None;
+        }
+        self.sender.lock().as_ref().map(|(sender, _)| sender.clone())
+    }
+
+    /// Whether it has been there for longer than a client needs to hear of it.
+    pub(crate) fn is_known(&self) -> bool {
+        self.is_there.load(Ordering::Acquire)
+            && self.sender.lock().as_ref().is_some_and(|(_, since)| since.elapsed() > HEARD)
+    }
+}
 
 /// A client's connection that owes no answer.
 #[derive(Debug)]
@@ -46,10 +80,19 @@ pub struct Moved {
     /// The connection, or for a tunnel one end of it.
     pub socket: OwnedFd,
     pub peer: SocketAddr,
-    /// The client speaks TLS with the process that moves it, and is not moved a second time.
+    /// The client speaks TLS with the process that accepted it.
     pub is_tunnel: bool,
     /// What was read of the next request.
     pub read: Bytes,
+}
+
+/// How a connection is moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Means {
+    /// As it is; one end of another process's tunnel, too.
+    Itself { is_tunnel: bool },
+    /// TLS is spoken here.
+    Tunnel,
 }
 
 /// Moves a connection; `read` are the bytes that were read of the next request. Returns when nothing of it
@@ -58,18 +101,22 @@ pub(crate) async fn move_on(
     stream: Stream,
     read: BytesMut,
     listener: usize,
-    is_tls: bool,
+    means: Means,
     successor: &mpsc::Sender<Moved>,
 ) {
     let Some(peer) = peer_of(&stream).filter(|_| read.len() <= READ_BYTES_MAX) else { return };
     let read = read.freeze();
-    if is_tls {
-        tunnel(stream, successor, |socket| Moved { listener, socket, peer, is_tunnel: true, read })
-            .await;
-    } else if let Ok(socket) = duplicate(&stream) {
-        // The successor may have it only once this process has let go of it.
-        drop(stream);
-        let _ = successor.send(Moved { listener, socket, peer, is_tunnel: false, read }).await;
+    match means {
+        Means::Tunnel => {
+            let moved = |socket| Moved { listener, socket, peer, is_tunnel: true, read };
+            tunnel(stream, successor, moved).await;
+        }
+        Means::Itself { is_tunnel } => {
+            let Ok(socket) = duplicate(&stream) else { return };
+            // The successor may have it only once this process has let go of it.
+            drop(stream);
+            let _ = successor.send(Moved { listener, socket, peer, is_tunnel, read }).await;
+        }
     }
 }
 

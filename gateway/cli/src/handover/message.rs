@@ -7,7 +7,7 @@
 //! | `C` counts | of each: length of the key's id 2, id, sign 8, word 8; numbers little-endian |
 //! | `E` end of counts | |
 //! | `S` serving | |
-//! | `M` moved | listener 2, tunnel 1, length of the address 1, address as text, what was read |
+//! | `M` moved | tunnel 1; length 1 and text of the listener's name; the same of the client's address; what was read |
 
 use std::net::SocketAddr;
 
@@ -28,7 +28,7 @@ pub(super) enum Message<'a> {
     Counts(&'a [u8]),
     EndOfCounts,
     Serving,
-    Moved { listener: u16, is_tunnel: bool, peer: SocketAddr, read: &'a [u8] },
+    Moved { listener: &'a str, is_tunnel: bool, peer: SocketAddr, read: &'a [u8] },
 }
 
 impl<'a> Message<'a> {
@@ -47,12 +47,12 @@ impl<'a> Message<'a> {
             Message::EndOfCounts => bytes.push(b'E'),
             Message::Serving => bytes.push(b'S'),
             Message::Moved { listener, is_tunnel, peer, read } => {
-                let peer = peer.to_string();
-                bytes.push(b'M');
-                bytes.extend(listener.to_le_bytes());
-                // The longest address is that of version 6 with its scope: below 60 bytes.
-                bytes.extend([u8::from(is_tunnel), peer.len() as u8]);
-                bytes.extend(peer.as_bytes());
+                bytes.extend([b'M', u8::from(is_tunnel)]);
+                // The longest is a role and an address of version 6 with its scope: below 80 bytes.
+                for text in [listener, &peer.to_string()] {
+                    bytes.push(text.len() as u8);
+                    bytes.extend(text.as_bytes());
+                }
                 bytes.extend(read);
             }
         }
@@ -69,11 +69,10 @@ impl<'a> Message<'a> {
             (b'C', counts) => Ok(Message::Counts(counts)),
             (b'E', []) => Ok(Message::EndOfCounts),
             (b'S', []) => Ok(Message::Serving),
-            (b'M', [low, high, tunnel @ (0 | 1), length, rest @ ..]) => {
-                let (peer, read) = rest.split_at_checked((*length).into()).ok_or(Unknown)?;
-                let peer = std::str::from_utf8(peer).map_err(|_| Unknown)?;
-                let peer = peer.parse().map_err(|_| Unknown)?;
-                let listener = u16::from_le_bytes([*low, *high]);
+            (b'M', [tunnel @ (0 | 1), rest @ ..]) => {
+                let mut read = rest;
+                let listener = text(&mut read).ok_or(Unknown)?;
+                let peer = text(&mut read).ok_or(Unknown)?.parse().map_err(|_| Unknown)?;
                 Ok(Message::Moved { listener, is_tunnel: *tunnel == 1, peer, read })
             }
             _ => Err(Unknown),
@@ -119,6 +118,12 @@ pub(super) fn counts(mut bytes: &[u8]) -> impl Iterator<Item = Result<Count<'_>,
     })
 }
 
+/// A text behind its length.
+fn text<'a>(bytes: &mut &'a [u8]) -> Option<&'a str> {
+    let length = *bytes.split_off_first()?;
+    std::str::from_utf8(bytes.split_off(..length.into())?).ok()
+}
+
 fn next_count<'a>(bytes: &mut &'a [u8]) -> Option<Count<'a>> {
     let length = u16::from_le_bytes(*bytes.split_off(..2)?.as_array()?);
     let key_id = std::str::from_utf8(bytes.split_off(..length.into())?).ok()?;
@@ -141,13 +146,13 @@ mod tests {
             Message::EndOfCounts,
             Message::Serving,
             Message::Moved {
-                listener: 513,
+                listener: "proxy [::1]:8443 #1",
                 is_tunnel: true,
                 peer: peer("192.0.2.1:9"),
                 read: b"GET",
             },
             Message::Moved {
-                listener: 0,
+                listener: "",
                 is_tunnel: false,
                 peer: peer("[fe80::1%4294967295]:65535"),
                 read: b"",
@@ -167,7 +172,8 @@ mod tests {
         assert_eq!(Message::of(b""), Err(Unknown));
         assert_eq!(Message::of(b"H\x02proxy a\n"), Err(Unknown));
         assert_eq!(Message::of(b"Zx"), Err(Unknown));
-        assert_eq!(Message::of(b"M\0\0\x02\x01a"), Err(Unknown));
+        assert_eq!(Message::of(b"M\0\x01a\x02b"), Err(Unknown));
+        assert_eq!(Message::of(b"M\x02\x01a\x01b"), Err(Unknown));
         let moved = messages().pop().unwrap().bytes();
         for length in 1..moved.len() {
             assert!(Message::of(&moved[..length]) != Message::of(&moved), "{length}");

@@ -1,11 +1,16 @@
 //! The process that served before this one, if this was started to go on with what it served.
 
+use std::fs::File;
+use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gateway_policy::Meters;
 use gateway_proxy::Moved;
+use rustix::stdio::dup2_stdin;
 use tokio::sync::mpsc;
 
 use super::VARIABLE;
@@ -14,6 +19,9 @@ use super::message::{Message, counts};
 
 /// How long the predecessor may take for one message before it lets go.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The proxy's listeners by name, in the order of the configuration, and the way to each.
+pub(crate) type Listeners = Vec<(String, mpsc::Sender<Moved>)>;
 
 /// Why nothing was taken over.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +53,8 @@ impl Predecessor {
         }
         let socket = std::io::stdin().as_fd().try_clone_to_owned();
         let channel = socket.and_then(Channel::of).map_err(HandoverError::NoWay)?;
+        // With another end of it open, the predecessor would not notice that nobody reads any more.
+        dup2_stdin(File::open("/dev/null")?).map_err(std::io::Error::from)?;
         let Packet { bytes, descriptors } = next(&channel)?;
         let Ok(Message::Hello(names)) = Message::of(&bytes) else {
             return Err(HandoverError::Unknown);
@@ -58,7 +68,7 @@ impl Predecessor {
     /// closed with this value.
     pub(crate) fn socket(&mut self, name: &str) -> Option<TcpListener> {
         let place = self.sockets.iter().position(|(known, _)| known == name)?;
-        Some(self.sockets.swap_remove(place).1)
+        Some(self.sockets.remove(place).1)
     }
 
     /// Tells that this process could serve, and waits until it is to: all counts are in `meters` then, and
@@ -80,32 +90,44 @@ impl Predecessor {
         }
     }
 
-    /// Tells that this process serves, and brings its connections to the listeners until it ends.
-    pub(crate) fn follow(self, listeners: Vec<mpsc::Sender<Moved>>) -> Result<(), HandoverError> {
+    /// Tells that this process serves, and brings its connections to the listeners until it ends. What comes
+    /// back tells when that is.
+    pub(crate) fn follow(self, listeners: Listeners) -> Result<Arc<AtomicBool>, HandoverError> {
         let Predecessor { channel, .. } = self;
         channel.send(&Message::Serving.bytes(), &[], PATIENCE)?;
+        let has_ended = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&has_ended);
         let take = move || {
-            while let Ok(Some(packet)) = channel.receive(None) {
-                take_over(packet, &listeners);
+            loop {
+                match channel.receive(None) {
+                    Ok(Some(packet)) => take_over(packet, &listeners),
+                    // Where there are no descriptors left one connection is lost, not all that follow.
+                    Err(error) if error.kind() == ErrorKind::InvalidData => {
+                        tracing::warn!("a connection could not be taken over and is closed");
+                    }
+                    Ok(None) | Err(_) => break,
+                }
             }
+            ended.store(true, Ordering::Release);
         };
         std::thread::Builder::new().name("handover".into()).spawn(take)?;
-        Ok(())
+        Ok(has_ended)
     }
 }
 
 /// What cannot be understood or has no listener any more is closed.
-fn take_over(packet: Packet, listeners: &[mpsc::Sender<Moved>]) {
+fn take_over(packet: Packet, listeners: &Listeners) {
     let Packet { bytes, mut descriptors } = packet;
     let (Ok(Message::Moved { listener, is_tunnel, peer, read }), Some(socket)) =
         (Message::of(&bytes), descriptors.pop())
     else {
         return;
     };
-    let place = usize::from(listener);
-    if let Some(listener) = listeners.get(place) {
+    // By name: the file may name them in another order by now.
+    if let Some(place) = listeners.iter().position(|(name, _)| name == listener) {
         let read = read.to_vec().into();
-        let _ = listener.blocking_send(Moved { listener: place, socket, peer, is_tunnel, read });
+        let moved = Moved { listener: place, socket, peer, is_tunnel, read };
+        let _ = listeners[place].1.blocking_send(moved);
     }
 }
 

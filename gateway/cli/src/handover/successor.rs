@@ -91,10 +91,11 @@ impl Successor {
         }
     }
 
-    /// Gives it connections as they come, until none can come any more or it is gone.
-    pub(crate) fn follow(self, mut moved: mpsc::Receiver<Moved>) {
+    /// Gives it connections as they come, until none can come any more or it is gone. `names` are those of
+    /// the listeners.
+    pub(crate) fn give(self, mut moved: mpsc::Receiver<Moved>, names: &[String]) {
         while let Some(Moved { listener, socket, peer, is_tunnel, read }) = moved.blocking_recv() {
-            let Ok(listener) = u16::try_from(listener) else { continue };
+            let Some(listener) = names.get(listener) else { continue };
             let message = Message::Moved { listener, is_tunnel, peer, read: &read }.bytes();
             if let Err(error) = self.channel.send(&message, &[socket.as_fd()], TAKE_TIME) {
                 tracing::warn!(%error, "a connection could not be handed over and is closed");

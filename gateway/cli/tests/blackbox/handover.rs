@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::response_h2::Http2;
 use crate::samples::CALLS;
 use crate::support::answer::Ending;
-use crate::support::gateway::ADMIN_TOKEN;
+use crate::support::gateway::{ADMIN_TOKEN, Launch};
 use crate::support::request::Request;
 use crate::support::stored::Stored;
 use crate::support::{Config, Connection, Directory, Gate, Gateway, Key, Reply, Upstream, waiting};
@@ -176,6 +176,108 @@ fn a_successor_that_fails_changes_nothing() {
     assert_eq!(remaining(&kept.exchange(&get)), 17);
 }
 
+/// One that fails at the last moment, when connections are already on their way to it: each goes on here, and
+/// none is told to go.
+#[test]
+fn a_successor_that_fails_at_the_last_moment_changes_nothing() {
+    let upstream = Upstream::answering(200, CALLS);
+    let key = Key::new("k", &["calls:read"]).limited(50, "1h");
+    let config = Config::with_upstream(&upstream)
+        .section("drain", DRAIN)
+        .section("listeners", "\n  - { address: 127.0.0.1:0, h2c: true }");
+    let launch = Launch::files(&config.text(), &Directory::of([key.clone()]).text()).replaceable();
+    let mut gateway = launch.start();
+    let get = gateway.get("/api/calls").bearer(&key).bytes();
+    let mut kept: Vec<Connection> = (0..10).map(|_| gateway.connect()).collect();
+    for (number, connection) in kept.iter_mut().enumerate() {
+        assert_eq!(remaining(&connection.exchange(&get)), 49 - number as u32);
+    }
+    // Hears the greeting, says that it could serve, hears of counts, and is gone.
+    let script = "#!/bin/sh\nread() { dd bs=200000 count=1 of=/dev/null 2>/dev/null; }\n\
+        read; printf P >&0; read; sleep 1; exit 3\n";
+    let program = gateway.folder().join("colonnade");
+    let real = std::fs::read_link(&program).unwrap();
+    gateway.write_file("colonnade", script);
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&program, executable).unwrap();
+    gateway.signal("USR2");
+    // Asked while it hears of counts.
+    std::thread::sleep(Duration::from_millis(300));
+    for connection in &mut kept {
+        connection.send(&get);
+    }
+    gateway.log.await_json("the failure", |line| {
+        line["fields"]["error"].as_str().is_some_and(|error| error.contains("exit status: 3"))
+    });
+    let mut left: Vec<u32> = kept.iter_mut().map(|kept| remaining(&kept.answer())).collect();
+    left.sort_unstable();
+    assert_eq!(left, (30..40).collect::<Vec<_>>());
+    assert_eq!(remaining(&gateway.connect().exchange(&get)), 29);
+    assert_eq!(gateway.telemetry("/readyz").status, 200);
+    let mut streams = Http2::open(gateway.address());
+    for _ in 0..3 {
+        let asked = streams.get("/api/calls", &key.text);
+        assert!(streams.answer(asked).is_ended);
+    }
+    assert!(!streams.is_going, "nobody is told to go any more");
+
+    std::fs::remove_file(&program).unwrap();
+    std::os::unix::fs::symlink(real, &program).unwrap();
+    gateway.exchange();
+    assert_eq!(remaining(&kept[0].exchange(&get)), 25);
+}
+
+/// A connection goes on at the listener that has its address now, wherever the file names it.
+#[test]
+fn a_connection_keeps_its_listener() {
+    let upstream = Upstream::answering(200, CALLS);
+    let key = Key::new("k", &["calls:read"]).with("allowed_ips", json!(["192.0.2.7"]));
+    let ports = [free_port(), free_port()];
+    let listeners = |order: [usize; 2], proxies: &str| {
+        let line = |place: usize| {
+            let proxies = if place == 1 { proxies } else { "[]" };
+            format!("\n  - {{ address: 127.0.0.1:{}, trusted_proxies: {proxies} }}", ports[place])
+        };
+        let config = Config::with_upstream(&upstream).section("drain", DRAIN);
+        config.section("listeners", &order.map(line).concat())
+    };
+    let config = listeners([0, 1], "[127.0.0.0/8]");
+    let mut gateway = Gateway::start(&config, &Directory::of([key.clone()]));
+    let forged =
+        gateway.get("/api/key").bearer(&key).header("X-Forwarded-For", "192.0.2.7").bytes();
+    let mut kept = ports.map(|port| Connection::open(([127, 0, 0, 1], port).into()));
+    assert_eq!(kept.each_mut().map(|kept| kept.exchange(&forged).status), [403, 200]);
+    gateway.write_file("gateway.yaml", &listeners([1, 0], "[127.0.0.0/8]").text());
+    gateway.exchange();
+    assert_eq!(kept.each_mut().map(|kept| kept.exchange(&forged).status), [403, 200]);
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A client of HTTP/2 that does not go is refused after a while: its key is counted elsewhere.
+#[test]
+fn a_stream_that_comes_late_is_refused() {
+    let gate = Gate::new();
+    let upstream = Upstream::replying(Reply::json(CALLS).behind(&gate));
+    let key = Key::new("k", &["calls:read"]);
+    let config = Config::with_upstream(&upstream)
+        .section("drain", DRAIN)
+        .section("listeners", "\n  - { address: 127.0.0.1:0, h2c: true }");
+    let mut gateway = Gateway::start(&config, &Directory::of([key.clone()]));
+    let mut streams = Http2::open(gateway.address());
+    let under_way = streams.get("/api/calls", &key.text);
+    gate.await_reached(1);
+    gateway.exchange();
+    std::thread::sleep(Duration::from_millis(1_200));
+    // Nothing was read since, so the client has not answered that it heard.
+    let late = streams.get("/api/calls", &key.text);
+    assert!(streams.answer(late).is_reset);
+    gate.open();
+    assert!(streams.answer(under_way).is_ended, "what was begun is finished");
+}
+
 /// SIGTERM while the next one loads stops both.
 #[test]
 fn a_stop_ends_a_successor_that_loads() {
@@ -228,8 +330,7 @@ fn what_was_acknowledged_and_counted_goes_on() {
 /// Only who is told to takes over, and says so plainly where nobody is to be followed.
 #[test]
 fn a_handover_without_a_process_before_is_refused() {
-    let launch = crate::support::gateway::Launch::files("version: 1\n", "version: 1\n")
-        .variable("COLONNADE_HANDOVER", "1");
+    let launch = Launch::files("version: 1\n", "version: 1\n").variable("COLONNADE_HANDOVER", "1");
     let (code, text) = launch.refused();
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("COLONNADE_HANDOVER is set, but standard input is not"), "{text}");

@@ -26,6 +26,8 @@ pub(crate) struct Launch {
     variables: Vec<(String, String)>,
     /// How many descriptors the process may have.
     descriptors: Option<u32>,
+    /// Where the program lies, if it is to be exchanged.
+    program: Option<PathBuf>,
 }
 
 impl Launch {
@@ -36,7 +38,7 @@ impl Launch {
         std::fs::write(folder.path().join("directory.yaml"), directory).unwrap();
         let config = folder.path().join("gateway.yaml");
         let variables = vec![("COLONNADE_ADMIN_TOKEN".to_owned(), ADMIN_TOKEN.to_owned())];
-        Launch { folder, config, variables, descriptors: None }
+        Launch { folder, config, variables, descriptors: None, program: None }
     }
 
     /// A configuration from elsewhere; `directory.yaml` is in the new folder all the same.
@@ -53,6 +55,15 @@ impl Launch {
     #[must_use]
     pub(crate) fn descriptors(mut self, most: u32) -> Launch {
         self.descriptors = Some(most);
+        self
+    }
+
+    /// Runs by a name in the folder, in whose place another program can be put.
+    #[must_use]
+    pub(crate) fn replaceable(mut self) -> Launch {
+        let name = self.folder.path().join("colonnade");
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_colonnade"), &name).unwrap();
+        self.program = Some(name);
         self
     }
 
@@ -74,6 +85,9 @@ impl Launch {
 
     fn program(&self) -> Command {
         const PROGRAM: &str = env!("CARGO_BIN_EXE_colonnade");
+        if let Some(program) = &self.program {
+            return Command::new(program);
+        }
         let Some(most) = self.descriptors else { return Command::new(PROGRAM) };
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\""), PROGRAM]);
