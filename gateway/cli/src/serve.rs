@@ -11,8 +11,8 @@ use gateway_admin::{
     AdminParts, Probe, Records, ReloadOutcome, TelemetryParts, admin_router, telemetry_router,
 };
 use gateway_proxy::{
-    AccessLog, Bound, Clock, Gateway, GatewayParts, ListenerSpec, MOVING_MAX, Moved, ProxyMetrics,
-    bind, register_certificates, register_new_columns, register_upstreams, serve as serve_listener,
+    AccessLog, Bound, Gateway, GatewayParts, ListenerSpec, MOVING_MAX, Moved, ProxyMetrics, bind,
+    register_certificates, register_new_columns, register_upstreams, serve as serve_listener,
 };
 use gateway_settings::{AccessLog as AccessLogTarget, Settings};
 use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
@@ -150,7 +150,7 @@ impl Server {
         }
         let manager = Manager::find();
         control.spawn(publish_loop(publisher, requests));
-        control.spawn(beat(Arc::clone(&clock), manager.clone()));
+        control.spawn(beat(Arc::clone(&gateway), manager.clone()));
         let life = Life {
             data,
             gateway,
@@ -405,12 +405,12 @@ async fn publish_loop(publisher: SharedPublisher, mut requests: mpsc::Receiver<R
 
 /// Follows the clock, and tells the service manager that the control runtime is alive. A reload may take long,
 /// with a large directory or a name server that is away: it holds up neither.
-async fn beat(clock: Arc<Clock>, manager: Manager) {
+async fn beat(gateway: Arc<Gateway>, manager: Manager) {
     let mut tick = tokio::time::interval(CLOCK_TICK);
     let mut alive = manager.alive_every().map(tokio::time::interval);
     loop {
         tokio::select! {
-            _ = tick.tick() => clock.tick(),
+            _ = tick.tick() => gateway.tick(),
             () = next(&mut alive) => manager.alive(),
         }
     }

@@ -21,6 +21,7 @@ mod key;
 mod path;
 mod problem;
 mod query;
+mod reading;
 mod resource;
 mod route;
 mod scope;
@@ -48,6 +49,7 @@ pub use key::{DataScope, KeyEntry, TeamReach, User};
 pub use path::{OddPath, Target};
 pub use problem::{ErrorStyle, Problem, ProblemCode, RenderedProblem};
 pub use query::{QUERY_COLUMNS_DEFAULT, QueryError, QueryRule};
+pub use reading::Reading;
 pub use resource::{Resource, RowVisibility};
 pub use route::{
     Found, Params, Pattern, PatternError, Route, RouteConflict, RouteError, RouteTable,

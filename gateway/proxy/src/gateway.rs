@@ -126,6 +126,12 @@ impl Gateway {
         self.draining.load(Ordering::Relaxed)
     }
 
+    /// Follows the system clock; to be called about once a second.
+    pub fn tick(&self) {
+        let behind = i64::try_from(self.parts.clock.tick()).unwrap_or(i64::MAX);
+        self.parts.metrics.clock_behind.set(behind);
+    }
+
     /// Requests under way.
     pub fn in_flight(&self) -> usize {
         usize::try_from(self.parts.metrics.inflight.get()).unwrap_or(0)
@@ -242,7 +248,8 @@ impl Gateway {
             return published(session, exchange, page).await;
         }
         let meters = &self.parts.meters;
-        match admit(&serving.snapshot, meters, &arrival.request(), exchange.began_at) {
+        let at = self.parts.clock.reading(exchange.began_at);
+        match admit(&serving.snapshot, meters, &arrival.request(), at) {
             Ok(Admitted::Forward(admission)) => {
                 self.admitted(exchange, &admission);
                 let way = relay::Way { admission: &admission, arrival };

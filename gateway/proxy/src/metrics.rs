@@ -32,6 +32,7 @@ pub struct ProxyMetrics {
     shed: IntCounterVec,
     handshakes: IntCounterVec,
     pub(crate) access_log_dropped: IntGauge,
+    pub(crate) clock_behind: IntGauge,
 }
 
 impl ProxyMetrics {
@@ -117,6 +118,11 @@ impl ProxyMetrics {
                 registry,
                 "colonnade_access_log_dropped_lines",
                 "Access-log lines dropped since the start because the log was too slow.",
+            )?,
+            clock_behind: gauge(
+                registry,
+                "colonnade_clock_behind_seconds",
+                "Seconds by which the clock is behind its latest reading, which ends are judged by.",
             )?,
         })
     }
