@@ -23,6 +23,7 @@ mod problem;
 mod query;
 mod reading;
 mod resource;
+mod rfc3339;
 mod route;
 mod scope;
 mod snapshot;
@@ -51,6 +52,7 @@ pub use problem::{ErrorStyle, Problem, ProblemCode, RenderedProblem};
 pub use query::{QUERY_COLUMNS_DEFAULT, QueryError, QueryRule};
 pub use reading::Reading;
 pub use resource::{Resource, RowVisibility};
+pub use rfc3339::{parse_rfc3339, rfc3339};
 pub use route::{
     Found, Params, Pattern, PatternError, Route, RouteConflict, RouteError, RouteTable,
 };
