@@ -1,7 +1,9 @@
 //! What the proxy counts. Closed label sets; nothing of a request's own text in a label.
 
 use prometheus::core::Collector;
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+};
 
 use crate::capacity::Shed;
 use crate::tls::Unshaken;
@@ -33,6 +35,7 @@ pub struct ProxyMetrics {
     handshakes: IntCounterVec,
     pub(crate) access_log_dropped: IntGauge,
     pub(crate) clock_behind: IntGauge,
+    pub(crate) panics: IntCounter,
 }
 
 impl ProxyMetrics {
@@ -118,6 +121,13 @@ impl ProxyMetrics {
                 registry,
                 "colonnade_access_log_dropped_lines",
                 "Access-log lines dropped since the start because the log was too slow.",
+            )?,
+            panics: registered(
+                registry,
+                IntCounter::new(
+                    "colonnade_panics_total",
+                    "Requests in which the gateway panicked.",
+                )?,
             )?,
             clock_behind: gauge(
                 registry,
