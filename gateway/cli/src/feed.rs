@@ -11,12 +11,15 @@ use std::time::{Duration, Instant};
 
 use gateway_policy::UnixMs;
 use gateway_settings::{Settings, Store as StoreSettings};
-use gateway_store::{Delta, Node, SnapshotFile, Store, StoreError};
+use gateway_store::{Node, SnapshotFile, Store, StoreError};
 use tokio::sync::{Notify, watch};
 
 use crate::mint;
-use crate::publish::{Publisher, StartError, StoreStart};
+use crate::publish::{StartError, StoreStart, Taken};
 use crate::serve::{SharedPublisher, blocking};
+use rereads::Rereads;
+
+mod rereads;
 
 /// Between two looks at a store that does not answer: from the first to the second.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -137,6 +140,10 @@ fn known(
     }
 }
 
+fn untaken() -> StoreError {
+    StoreError::Corrupt("what is new could not be taken".to_owned())
+}
+
 impl Feed {
     /// Waits until this node serves a revision of the store.
     pub(crate) async fn serves(&self, revision: u64) {
@@ -159,9 +166,13 @@ impl Feed {
     pub(crate) async fn run(self, publisher: SharedPublisher) {
         let mut pause = RETRY.0;
         let mut away_since: Option<Instant> = None;
+        let mut rereads = Rereads::default();
         loop {
             let brought = match self.bring(&publisher).await {
-                Ok(is_new) => self.wait(is_new).await,
+                Ok(is_new) => match rereads.look(&self, &publisher).await {
+                    Ok(()) => self.wait(is_new).await,
+                    Err(error) => Err(error),
+                },
                 Err(error) => Err(error),
             };
             match brought {
@@ -185,7 +196,6 @@ impl Feed {
         }
     }
 
-    /// Brings what is new. Whether there was anything.
     /// Brings all that is new to the publisher, now.
     ///
     /// # Errors
@@ -197,9 +207,10 @@ impl Feed {
         }
     }
 
+    /// Brings what is new. Whether there was anything.
     async fn bring(&self, publisher: &SharedPublisher) -> Result<bool, StoreError> {
         let since = self.revision();
-        let mut delta = self.store.changes(since).await?;
+        let delta = self.store.changes(since).await?;
         let is_new = delta.revision != since;
         let was_set_back = delta.revision < since;
         if was_set_back {
@@ -207,21 +218,30 @@ impl Feed {
             let now = delta.revision;
             tracing::error!(since, now, "the store went back; all of it is read anew");
         }
-        // Changes alone do not tell when a record that could not be read can be read again.
-        let is_partial = !delta.unreadable.is_empty()
-            || (is_new && blocking(publisher, Publisher::needs_whole).await == Some(true));
-        let mut take: fn(&mut Publisher, Delta) -> _ = Publisher::take_delta;
-        if was_set_back || is_partial {
-            delta = self.store.load().await?;
-            take = Publisher::take_whole;
-        }
-        let taken = blocking(publisher, move |publisher| take(publisher, delta)).await;
-        let Some(revision) = taken.flatten() else {
-            return Err(StoreError::Corrupt("what is new could not be taken".to_owned()));
+        let taken = match was_set_back {
+            true => Taken::NeedsWhole,
+            false => {
+                let taken = blocking(publisher, |publisher| publisher.take_delta(delta)).await;
+                taken.flatten().ok_or_else(untaken)?
+            }
         };
+        match taken {
+            Taken::Served(revision) => self.is_served(revision),
+            Taken::NeedsWhole => self.bring_whole(publisher).await?,
+        }
+        Ok(is_new)
+    }
+
+    async fn bring_whole(&self, publisher: &SharedPublisher) -> Result<(), StoreError> {
+        let delta = self.store.load().await?;
+        let taken = blocking(publisher, |publisher| publisher.take_whole(delta)).await;
+        self.is_served(taken.flatten().ok_or_else(untaken)?);
+        Ok(())
+    }
+
+    fn is_served(&self, revision: u64) {
         self.from_snapshot.store(false, Ordering::Relaxed);
         self.served.send_replace(revision);
-        Ok(is_new)
     }
 
     /// Until something may be new, here or there.

@@ -84,7 +84,16 @@ pub struct Delta {
     pub accounts: Vec<AccountRecord>,
     /// Records that cannot be read, by whoever wrote them: they are in no list above, nor is anything of
     /// an account that is one of them.
-    pub unreadable: Vec<RecordFault>,
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A record that cannot be read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unreadable {
+    pub account: String,
+    /// `None`: it is the account itself.
+    pub key: Option<String>,
+    pub fault: RecordFault,
 }
 
 /// What a change came to.
