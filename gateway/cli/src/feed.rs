@@ -12,11 +12,13 @@ use std::time::{Duration, Instant};
 use gateway_policy::UnixMs;
 use gateway_settings::{Settings, Store as StoreSettings};
 use gateway_store::{Node, SnapshotFile, Store, StoreError};
+use prometheus::Registry;
 use tokio::sync::{Notify, watch};
 
 use crate::mint;
 use crate::publish::{StartError, StoreStart, Taken};
 use crate::serve::{SharedPublisher, blocking};
+use crate::store_metrics::StoreMetrics;
 use rereads::Rereads;
 
 mod rereads;
@@ -40,6 +42,7 @@ pub(crate) struct Feed {
     news: Arc<Notify>,
     /// What is served was read from the snapshot, and the store has not answered since.
     from_snapshot: Arc<AtomicBool>,
+    pub(crate) metrics: Arc<StoreMetrics>,
     /// This gateway goes, and no longer says that it is there.
     leaves: Arc<AtomicBool>,
 }
@@ -48,6 +51,7 @@ pub(crate) struct Feed {
 pub(crate) fn open(
     settings: &Settings,
     runtime: &tokio::runtime::Runtime,
+    registry: &Registry,
     at_ms: u64,
 ) -> Result<(Feed, StoreStart), StartError> {
     let place = place(settings);
@@ -60,6 +64,8 @@ pub(crate) fn open(
     let revision = start.deltas.iter().map(|delta| delta.revision).max().unwrap_or(0);
     let node =
         mint::id("node_", at_ms).map_err(|error| StartError::Store(vec![error.to_string()]))?;
+    let metrics = StoreMetrics::register(registry)
+        .map_err(|error| StartError::Store(vec![error.to_string()]))?;
     let served = Arc::new(watch::Sender::new(revision));
     let from_snapshot = Arc::new(AtomicBool::new(start.is_stale));
     Ok((
@@ -69,6 +75,7 @@ pub(crate) fn open(
             served,
             news: Arc::new(Notify::new()),
             from_snapshot,
+            metrics,
             leaves: Arc::default(),
         },
         start,
@@ -119,7 +126,9 @@ fn known(
     error: StoreError,
 ) -> Result<StoreStart, StartError> {
     let away = format!("{place}: {error}");
-    let Some(snapshot) = snapshot.filter(|_| matches!(error, StoreError::Unreachable(_))) else {
+    use StoreError::{Full, ReadOnly, Unreachable};
+    let is_away = matches!(error, Unreachable(_) | Full | ReadOnly);
+    let Some(snapshot) = snapshot.filter(|_| is_away) else {
         return Err(StartError::Store(vec![away]));
     };
     match snapshot.read() {
@@ -277,8 +286,10 @@ impl Feed {
                 seen_at: now(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
             };
-            // A store that is away is told of by `run`.
-            let _ = self.store.heartbeat(&node).await;
+            // A store that is away is told of by `run`, one that is full by who has something to write.
+            if self.store.heartbeat(&node).await.is_err() {
+                self.metrics.writes_failed.inc();
+            }
             let _ = tokio::time::timeout(HEARTBEAT, served.changed()).await;
         }
     }

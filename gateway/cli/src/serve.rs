@@ -93,7 +93,7 @@ impl Server {
             .map_err(|error| failed(&error))?;
         let mut feed = None;
         let publisher = Publisher::start(path, around, &registry, |settings, at| {
-            let (opened, start) = feed::open(settings, &control, at)?;
+            let (opened, start) = feed::open(settings, &control, &registry, at)?;
             feed = Some(opened);
             Ok(start)
         });
@@ -119,8 +119,8 @@ impl Server {
         let meters = publisher.meters();
         let clock = publisher.clock();
         let store = feed.map(|feed| {
-            let (store, node) = (Arc::clone(&feed.store), feed.node.clone());
-            (feed, Arc::new(Counting::new(store, publisher.meters(), node)))
+            let counting = Counting::new(&feed, publisher.meters());
+            (feed, Arc::new(counting))
         });
         let (reloads, requests) = mpsc::channel(8);
         let parts = admin_parts(&gateway, &publisher, reloads.clone(), admin_token, store.clone());

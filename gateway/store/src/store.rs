@@ -153,6 +153,12 @@ pub enum StoreError {
     /// It may come back.
     #[error("the store cannot be reached: {0}")]
     Unreachable(String),
+    /// It answers, and nothing was changed.
+    #[error("the disk of the store is full")]
+    Full,
+    /// As `Full`: its file or its disk is set to be read only.
+    #[error("the store may only be read")]
+    ReadOnly,
     /// What it holds is not what was written.
     #[error("the store holds what cannot be read: {0}")]
     Corrupt(String),
