@@ -50,12 +50,12 @@ fn whole(c: &mut Criterion, snapshot: &Snapshot, meters: &Meters, callers: &[Hea
     for (name, target) in [("list", LIST), ("guarded_query", GUARDED), ("team_in_path", TEAM)] {
         let (mut at, mut turn) = (NOW, callers.iter().cycle());
         let first = head(&callers[0], target);
-        assert!(admit(snapshot, meters, &first, UnixMs(at)).is_ok(), "{name} is admitted");
+        assert!(admit(snapshot, meters, &first, UnixMs(at).into()).is_ok(), "{name} is admitted");
         group.bench_function(format!("{name}/{keys}_keys"), |b| {
             b.iter(|| {
                 at += 1;
                 let headers = turn.next().expect("at least one caller");
-                admit(snapshot, meters, black_box(&head(headers, target)), UnixMs(at))
+                admit(snapshot, meters, black_box(&head(headers, target)), UnixMs(at).into())
             });
         });
     }
@@ -91,9 +91,9 @@ fn refusals(c: &mut Criterion) {
     let mut group = c.benchmark_group("admission/refuse");
     for (name, headers) in [("no_key", HeaderMap::new()), ("unknown_key", headers(99_999_999))] {
         let head = head(&headers, LIST);
-        assert!(admit(&snapshot, &meters, &head, UnixMs(NOW)).is_err(), "{name} is refused");
+        assert!(admit(&snapshot, &meters, &head, UnixMs(NOW).into()).is_err(), "{name} is refused");
         group.bench_function(name, |b| {
-            b.iter(|| admit(&snapshot, &meters, black_box(&head), UnixMs(NOW)).is_err());
+            b.iter(|| admit(&snapshot, &meters, black_box(&head), UnixMs(NOW).into()).is_err());
         });
     }
     group.finish();

@@ -117,7 +117,7 @@ fn refused(snapshot: &Snapshot, meters: &Meters, headers: &HeaderMap) -> (Denial
     let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let head =
         RequestHead { method: &Method::GET, target, headers, client, padded_credential: false };
-    match admit(snapshot, meters, &head, NOW) {
+    match admit(snapshot, meters, &head, NOW.into()) {
         Err(denial) => {
             let problem = Problem::of(&denial, &snapshot.rules.scopes);
             let body = problem.render(ErrorStyle::Problem, "1a9gk1bg14px1z3z7kgw").body;

@@ -41,8 +41,8 @@ pub fn run(input: &[u8]) {
             client: [192, 0, 2, 1].into(),
             padded_credential: false,
         };
-        let first = admit(&snapshot, meters, &head, NOW);
-        let again = admit(&snapshot, meters, &head, NOW);
+        let first = admit(&snapshot, meters, &head, NOW.into());
+        let again = admit(&snapshot, meters, &head, NOW.into());
         assert_eq!(outcome(&first, &snapshot), outcome(&again, &snapshot), "not the same twice");
         match &first {
             Ok(Admitted::WhoAmI { principal, .. }) => {

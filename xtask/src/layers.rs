@@ -46,6 +46,7 @@ static ROOMS: [Room; 10] = [
             "hmac",
             "http",
             "ipnet",
+            "jiff",
             "sha2",
             "subtle",
             "thiserror",

@@ -208,6 +208,14 @@ impl From<StoreError> for Problem {
                 let status = StatusCode::SERVICE_UNAVAILABLE;
                 Problem::new(status, "store_unavailable", detail).retry_after(STORE_RETRY_S)
             }
+            StoreError::Full | StoreError::ReadOnly => {
+                let detail = match error {
+                    StoreError::Full => "The disk of the store is full; nothing was changed.",
+                    _ => "The store may only be read; nothing was changed.",
+                };
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Problem::new(status, "store_unavailable", detail).retry_after(STORE_RETRY_S)
+            }
             StoreError::Corrupt(_) | StoreError::Schema(_) => {
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "store_unreadable", unreadable)
             }

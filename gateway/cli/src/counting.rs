@@ -13,6 +13,9 @@ use gateway_policy::{Meters, UnixMs};
 use gateway_store::{Counts, Store, StoreError, UsageFlush, UsageRow};
 use tokio::sync::Mutex;
 
+use crate::feed::Feed;
+use crate::store_metrics::StoreMetrics;
+
 /// How often usage is flushed: the most that a crash loses.
 pub(crate) const FLUSH_EVERY: Duration = Duration::from_secs(5);
 const HOUR_MS: u64 = 3_600_000;
@@ -26,6 +29,7 @@ pub(crate) struct Counting {
     store: Arc<dyn Store>,
     meters: Arc<Meters>,
     node: String,
+    metrics: Arc<StoreMetrics>,
     waiting: Mutex<Waiting>,
 }
 
@@ -37,8 +41,14 @@ struct Waiting {
 }
 
 impl Counting {
-    pub(crate) fn new(store: Arc<dyn Store>, meters: Arc<Meters>, node: String) -> Counting {
-        Counting { store, meters, node, waiting: Mutex::new(Waiting::default()) }
+    pub(crate) fn new(feed: &Feed, meters: Arc<Meters>) -> Counting {
+        Counting {
+            store: Arc::clone(&feed.store),
+            meters,
+            node: feed.node.clone(),
+            metrics: Arc::clone(&feed.metrics),
+            waiting: Mutex::new(Waiting::default()),
+        }
     }
 
     /// Drains the counters and sends all that waits.
@@ -62,6 +72,15 @@ impl Counting {
         if !rows.is_empty() {
             waiting.add(&self.node, rows, now);
         }
+        let sent = self.send(&mut waiting).await;
+        if sent.is_err() {
+            self.metrics.writes_failed.inc();
+        }
+        self.metrics.usage_waiting.set(waiting.rows() as i64);
+        sent
+    }
+
+    async fn send(&self, waiting: &mut Waiting) -> Result<(), StoreError> {
         while let Some(flush) = waiting.flushes.front() {
             self.store.add_usage(flush).await?;
             waiting.flushes.pop_front();
@@ -84,6 +103,10 @@ impl Counting {
 }
 
 impl Waiting {
+    fn rows(&self) -> usize {
+        self.flushes.iter().map(|flush| flush.rows.len()).sum()
+    }
+
     fn add(&mut self, node: &str, mut rows: Vec<UsageRow>, at: UnixMs) {
         let is_same_hour = |flush: &UsageFlush| flush.at.0 / HOUR_MS == at.0 / HOUR_MS;
         let is_full = self.flushes.len() > WAITING_MAX;

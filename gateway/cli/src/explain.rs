@@ -138,7 +138,7 @@ fn explained(
     };
     let at = Clock::default().wall();
     let decision = match &args.key_id {
-        None => admit(snapshot, meters, &head, at),
+        None => admit(snapshot, meters, &head, at.into()),
         Some(id) => by_id(snapshot, meters, id, &head, at),
     };
     Ok(match decision {
@@ -164,7 +164,7 @@ fn by_id(
 ) -> Result<Admitted, Denial> {
     let target = Target::parse(head.target)?;
     let principal = authenticate_id(&snapshot.keys, id, head.client, at)?;
-    admit_principal(snapshot, meters, principal, &target, head, at)
+    admit_principal(snapshot, meters, principal, &target, head, at.into())
 }
 
 fn headers(lines: &[String]) -> Result<HeaderMap, String> {

@@ -11,12 +11,17 @@ use std::time::{Duration, Instant};
 
 use gateway_policy::UnixMs;
 use gateway_settings::{Settings, Store as StoreSettings};
-use gateway_store::{Delta, Node, SnapshotFile, Store, StoreError};
+use gateway_store::{Node, SnapshotFile, Store, StoreError};
+use prometheus::Registry;
 use tokio::sync::{Notify, watch};
 
 use crate::mint;
-use crate::publish::{Publisher, StartError, StoreStart};
+use crate::publish::{StartError, StoreStart, Taken};
 use crate::serve::{SharedPublisher, blocking};
+use crate::store_metrics::StoreMetrics;
+use rereads::Rereads;
+
+mod rereads;
 
 /// Between two looks at a store that does not answer: from the first to the second.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -37,6 +42,7 @@ pub(crate) struct Feed {
     news: Arc<Notify>,
     /// What is served was read from the snapshot, and the store has not answered since.
     from_snapshot: Arc<AtomicBool>,
+    pub(crate) metrics: Arc<StoreMetrics>,
     /// This gateway goes, and no longer says that it is there.
     leaves: Arc<AtomicBool>,
 }
@@ -45,6 +51,7 @@ pub(crate) struct Feed {
 pub(crate) fn open(
     settings: &Settings,
     runtime: &tokio::runtime::Runtime,
+    registry: &Registry,
     at_ms: u64,
 ) -> Result<(Feed, StoreStart), StartError> {
     let place = place(settings);
@@ -57,6 +64,8 @@ pub(crate) fn open(
     let revision = start.deltas.iter().map(|delta| delta.revision).max().unwrap_or(0);
     let node =
         mint::id("node_", at_ms).map_err(|error| StartError::Store(vec![error.to_string()]))?;
+    let metrics = StoreMetrics::register(registry)
+        .map_err(|error| StartError::Store(vec![error.to_string()]))?;
     let served = Arc::new(watch::Sender::new(revision));
     let from_snapshot = Arc::new(AtomicBool::new(start.is_stale));
     Ok((
@@ -66,6 +75,7 @@ pub(crate) fn open(
             served,
             news: Arc::new(Notify::new()),
             from_snapshot,
+            metrics,
             leaves: Arc::default(),
         },
         start,
@@ -116,7 +126,9 @@ fn known(
     error: StoreError,
 ) -> Result<StoreStart, StartError> {
     let away = format!("{place}: {error}");
-    let Some(snapshot) = snapshot.filter(|_| matches!(error, StoreError::Unreachable(_))) else {
+    use StoreError::{Full, ReadOnly, Unreachable};
+    let is_away = matches!(error, Unreachable(_) | Full | ReadOnly);
+    let Some(snapshot) = snapshot.filter(|_| is_away) else {
         return Err(StartError::Store(vec![away]));
     };
     match snapshot.read() {
@@ -135,6 +147,10 @@ fn known(
         }
         Err(error) => Err(StartError::Store(vec![away, error.to_string()])),
     }
+}
+
+fn untaken() -> StoreError {
+    StoreError::Corrupt("what is new could not be taken".to_owned())
 }
 
 impl Feed {
@@ -159,9 +175,13 @@ impl Feed {
     pub(crate) async fn run(self, publisher: SharedPublisher) {
         let mut pause = RETRY.0;
         let mut away_since: Option<Instant> = None;
+        let mut rereads = Rereads::default();
         loop {
             let brought = match self.bring(&publisher).await {
-                Ok(is_new) => self.wait(is_new).await,
+                Ok(is_new) => match rereads.look(&self, &publisher).await {
+                    Ok(()) => self.wait(is_new).await,
+                    Err(error) => Err(error),
+                },
                 Err(error) => Err(error),
             };
             match brought {
@@ -199,7 +219,7 @@ impl Feed {
     /// Brings what is new. Whether there was anything.
     async fn bring(&self, publisher: &SharedPublisher) -> Result<bool, StoreError> {
         let since = self.revision();
-        let mut delta = self.store.changes(since).await?;
+        let delta = self.store.changes(since).await?;
         let is_new = delta.revision != since;
         let was_set_back = delta.revision < since;
         if was_set_back {
@@ -207,21 +227,30 @@ impl Feed {
             let now = delta.revision;
             tracing::error!(since, now, "the store went back; all of it is read anew");
         }
-        // Changes alone do not tell when a record that could not be read can be read again.
-        let is_partial = !delta.unreadable.is_empty()
-            || (is_new && blocking(publisher, Publisher::needs_whole).await == Some(true));
-        let mut take: fn(&mut Publisher, Delta) -> _ = Publisher::take_delta;
-        if was_set_back || is_partial {
-            delta = self.store.load().await?;
-            take = Publisher::take_whole;
-        }
-        let taken = blocking(publisher, move |publisher| take(publisher, delta)).await;
-        let Some(revision) = taken.flatten() else {
-            return Err(StoreError::Corrupt("what is new could not be taken".to_owned()));
+        let taken = match was_set_back {
+            true => Taken::NeedsWhole,
+            false => {
+                let taken = blocking(publisher, |publisher| publisher.take_delta(delta)).await;
+                taken.flatten().ok_or_else(untaken)?
+            }
         };
+        match taken {
+            Taken::Served(revision) => self.is_served(revision),
+            Taken::NeedsWhole => self.bring_whole(publisher).await?,
+        }
+        Ok(is_new)
+    }
+
+    async fn bring_whole(&self, publisher: &SharedPublisher) -> Result<(), StoreError> {
+        let delta = self.store.load().await?;
+        let taken = blocking(publisher, |publisher| publisher.take_whole(delta)).await;
+        self.is_served(taken.flatten().ok_or_else(untaken)?);
+        Ok(())
+    }
+
+    fn is_served(&self, revision: u64) {
         self.from_snapshot.store(false, Ordering::Relaxed);
         self.served.send_replace(revision);
-        Ok(is_new)
     }
 
     /// Until something may be new, here or there.
@@ -257,8 +286,10 @@ impl Feed {
                 seen_at: now(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
             };
-            // A store that is away is told of by `run`.
-            let _ = self.store.heartbeat(&node).await;
+            // A store that is away is told of by `run`, one that is full by who has something to write.
+            if self.store.heartbeat(&node).await.is_err() {
+                self.metrics.writes_failed.inc();
+            }
             let _ = tokio::time::timeout(HEARTBEAT, served.changed()).await;
         }
     }

@@ -12,14 +12,14 @@ use gateway_policy::{
     AccountRecord, CompiledAccount, Digest, Entries, KeyIndex, KeyRecord, Meters, RecordFault,
     Rules, compile_account, compile_key,
 };
-use gateway_store::Delta;
+use gateway_store::{Delta, Unreadable};
 
 /// All accounts that the store has, as of a revision.
 #[derive(Debug, Default)]
 pub(crate) struct Holdings {
     accounts: HashMap<String, Held>,
     /// Of records that the store could not read.
-    unreadable: Vec<RecordFault>,
+    unreadable: Vec<Unreadable>,
     faults: Faults,
     revision: u64,
 }
@@ -71,9 +71,21 @@ impl Holdings {
         self.revision
     }
 
-    /// Whether there are records that the store could not read: the next change may be that they can be.
-    pub(crate) fn is_partial(&self) -> bool {
-        !self.unreadable.is_empty()
+    /// Records that the store could not read.
+    pub(crate) fn unreadable(&self) -> &[Unreadable] {
+        &self.unreadable
+    }
+
+    /// Whether changes are of records that cannot be read, or could not be: then they do not tell all
+    /// that has changed. Of an account that can be read again they lack the keys that stayed as they were.
+    pub(crate) fn is_hidden_by(&self, delta: &Delta) -> bool {
+        let is_again = |record: &AccountRecord| {
+            self.unreadable.iter().filter(|known| known.account == record.id).any(|known| {
+                known.key.as_ref().is_none_or(|id| record.keys.iter().any(|key| key.id == *id))
+            })
+        };
+        !delta.unreadable.is_empty()
+            || (!self.unreadable.is_empty() && delta.accounts.iter().any(is_again))
     }
 
     /// In no order.
@@ -83,7 +95,8 @@ impl Holdings {
 
     /// What is left out, by account and key.
     pub(crate) fn faults(&self) -> impl Iterator<Item = &RecordFault> {
-        self.unreadable.iter().chain(self.faults.values().flatten())
+        let unreadable = self.unreadable.iter().map(|known| &known.fault);
+        unreadable.chain(self.faults.values().flatten())
     }
 
     pub(crate) fn key_ids(&self) -> impl Iterator<Item = &str> {
@@ -201,3 +214,6 @@ impl Held {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

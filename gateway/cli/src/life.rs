@@ -122,6 +122,10 @@ impl Life {
                     };
                     match followed {
                         Ok(giving) => return Some(giving),
+                        Err(SuccessorError::Stopped) => {
+                            self.manager.stopping();
+                            return None;
+                        }
                         Err(error) => tracing::error!(%error, "no other process took over; this one goes on"),
                     }
                 }
@@ -150,7 +154,10 @@ impl Life {
             return Err(SuccessorError::Unserved);
         };
         // First nobody changes a key here any more, then nobody uses one.
-        let paused = control_plane.pause().await;
+        let paused = tokio::select! {
+            paused = control_plane.pause() => paused,
+            () = stopped(&mut self.signals, 1) => return Err(SuccessorError::Stopped),
+        };
         let (sender, moved) = mpsc::channel(MOVING_MAX);
         self.gateway.move_connections(Some(sender));
         if let Some(stop) = &self.stop {
@@ -160,6 +167,10 @@ impl Life {
             Ok(successor) => {
                 tracing::info!(pid = successor.pid(), "another process took over");
                 self.manager.followed_by(successor.pid());
+                // Whoever asked for a stop meanwhile meant the service.
+                if timeout(Duration::ZERO, self.signals.next()).await == Ok(Wish::Stop) {
+                    successor.stop();
+                }
                 // Without it the listeners do not wait for a failure any more.
                 self.stop = None;
                 let names: Vec<String> =

@@ -1,8 +1,10 @@
 //! The program log: JSON lines on standard error, plain text on a terminal.
 //!
 //! Pingora's own records come through at `warn` and above, and only from places that do not quote
-//! what a peer sent: its connection errors print raw bytes of requests and answers.
+//! what a peer sent: its connection errors print raw bytes of requests and answers. Of a panic the place is
+//! told alone, for its text may quote what it was about.
 
+use std::backtrace::Backtrace;
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
@@ -45,4 +47,10 @@ pub(crate) fn start_at(wanted: &str) {
     };
     // A second start in one process (the demo's) keeps the first log.
     drop(started);
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        // Names of functions and files, if `RUST_BACKTRACE` asks for them.
+        let backtrace = Backtrace::capture();
+        tracing::error!(place, %backtrace, "a panic");
+    }));
 }

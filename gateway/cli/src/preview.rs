@@ -55,7 +55,8 @@ pub(crate) fn preview(rules: &Arc<Rules>, ask: &PreviewAsk, at: UnixMs) -> Resul
     let target = Target::parse(head.target).map_err(|error| error.to_string())?;
     let principal =
         authenticate_id(&snapshot.keys, &id, client, at).map_err(|error| error.to_string())?;
-    let admission = match admit_principal(&snapshot, &meters, principal, &target, &head, at) {
+    let admission = match admit_principal(&snapshot, &meters, principal, &target, &head, at.into())
+    {
         Ok(Admitted::Forward(admission)) => admission,
         Ok(Admitted::WhoAmI { .. }) => return Err("the gateway answers there itself".to_owned()),
         Err(denial) => {

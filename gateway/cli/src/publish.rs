@@ -24,7 +24,7 @@ use crate::upstreams::upstream_specs;
 use certificates::{Certificates, Prepared};
 use from_file::FileSource;
 use from_store::StoreSource;
-pub(crate) use from_store::StoreStart;
+pub(crate) use from_store::{StoreStart, Taken};
 
 mod certificates;
 mod from_file;

@@ -12,8 +12,8 @@ use gateway_admin::{
     AdminParts, Probe, Records, ReloadOutcome, TelemetryParts, admin_router, telemetry_router,
 };
 use gateway_proxy::{
-    AccessLog, Bound, Clock, Gateway, GatewayParts, ListenerSpec, MOVING_MAX, Moved, ProxyMetrics,
-    bind, register_certificates, register_new_columns, register_upstreams, serve as serve_listener,
+    AccessLog, Bound, Gateway, GatewayParts, ListenerSpec, MOVING_MAX, Moved, ProxyMetrics, bind,
+    register_certificates, register_new_columns, register_upstreams, serve as serve_listener,
 };
 use gateway_settings::{AccessLog as AccessLogTarget, Settings};
 use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
@@ -100,9 +100,12 @@ impl Server {
             .enable_all()
             .build()
             .map_err(|error| failed(&error))?;
+        // Before anything takes its time: until then a signal ends the process.
+        let signals = control.block_on(async { Signals::listen() });
+        let signals = signals.map_err(|error| failed(&error))?;
         let mut feed = None;
         let publisher = Publisher::start(path, around, &registry, |settings, at| {
-            let (opened, start) = feed::open(settings, &control, at)?;
+            let (opened, start) = feed::open(settings, &control, &registry, at)?;
             feed = Some(opened);
             Ok(start)
         });
@@ -117,9 +120,6 @@ impl Server {
         let admin = sockets.control("admin", settings.admin.address)?;
         let telemetry = sockets.control("telemetry", settings.telemetry.address)?;
         let sockets = sockets.named;
-        // Before anybody hears that it is ready: a signal must find its listener.
-        let signals = control.block_on(async { Signals::listen() });
-        let signals = signals.map_err(|error| failed(&error))?;
         let addresses = Addresses {
             proxy: bound.iter().map(Bound::address).collect(),
             admin: admin.local_addr().map_err(|error| failed(&error))?,
@@ -128,8 +128,8 @@ impl Server {
         let meters = publisher.meters();
         let clock = publisher.clock();
         let store = feed.map(|feed| {
-            let (store, node) = (Arc::clone(&feed.store), feed.node.clone());
-            (feed, Arc::new(Counting::new(store, publisher.meters(), node)))
+            let counting = Counting::new(&feed, publisher.meters());
+            (feed, Arc::new(counting))
         });
         let (reloads, requests) = mpsc::channel(8);
         let parts = admin_parts(&gateway, &publisher, reloads.clone(), admin_token, store.clone());
@@ -166,7 +166,7 @@ impl Server {
         };
         let manager = Manager::find();
         control.spawn(publish_loop(publisher, requests));
-        control.spawn(beat(Arc::clone(&clock), manager.clone()));
+        control.spawn(beat(Arc::clone(&gateway), manager.clone()));
         let life = Life {
             data,
             gateway,
@@ -425,12 +425,12 @@ async fn publish_loop(publisher: SharedPublisher, mut requests: mpsc::Receiver<R
 
 /// Follows the clock, and tells the service manager that the control runtime is alive. A reload may take long,
 /// with a large directory or a name server that is away: it holds up neither.
-async fn beat(clock: Arc<Clock>, manager: Manager) {
+async fn beat(gateway: Arc<Gateway>, manager: Manager) {
     let mut tick = tokio::time::interval(CLOCK_TICK);
     let mut alive = manager.alive_every().map(tokio::time::interval);
     loop {
         tokio::select! {
-            _ = tick.tick() => clock.tick(),
+            _ = tick.tick() => gateway.tick(),
             () = next(&mut alive) => manager.alive(),
         }
     }

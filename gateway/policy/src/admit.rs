@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway_limits::{Allowance, Meters, Quotas, Spent, UnixMs};
+use gateway_limits::{Allowance, Meters, Quotas, Spent};
 use http::Method;
 
 use crate::authenticate::{AuthenticateError, Principal, authenticate};
@@ -11,6 +11,7 @@ use crate::credential::{self, CredentialError};
 use crate::head::RequestHead;
 use crate::ids::KeyId;
 use crate::path::{OddPath, Target};
+use crate::reading::Reading;
 use crate::route::{Route, RouteError};
 use crate::snapshot::Snapshot;
 
@@ -23,14 +24,14 @@ pub fn admit(
     snapshot: &Snapshot,
     meters: &Meters,
     head: &RequestHead<'_>,
-    at: UnixMs,
+    at: Reading,
 ) -> Result<Admitted, Denial> {
     let target = Target::parse(head.target)?;
     let presented = credential::extract(&snapshot.rules.credentials, head.headers)?;
     if head.padded_credential {
         return Err(CredentialError::Malformed.into());
     }
-    let principal = authenticate(&snapshot.keys, &presented, head.client, at)?;
+    let principal = authenticate(&snapshot.keys, &presented, head.client, at.latest)?;
     admit_principal(snapshot, meters, principal, &target, head, at)
 }
 
@@ -44,7 +45,7 @@ pub fn admit_principal(
     principal: Principal,
     target: &Target<'_>,
     head: &RequestHead<'_>,
-    at: UnixMs,
+    at: Reading,
 ) -> Result<Admitted, Denial> {
     let paid = take(meters, &principal, at)?;
     // From here on a refusal carries what was paid: its answer shows the rate-limit headers too.
@@ -59,9 +60,9 @@ pub fn admit_principal(
     Ok(Admitted::Forward(Admission { grant, paid }))
 }
 
-fn take(meters: &Meters, principal: &Principal, at: UnixMs) -> Result<Paid, Denial> {
-    let (quotas, slot) = principal.key().limits(at);
-    match meters.take(slot, quotas, at) {
+fn take(meters: &Meters, principal: &Principal, at: Reading) -> Result<Paid, Denial> {
+    let (quotas, slot) = principal.key().limits(at.latest);
+    match meters.take(slot, quotas, at.now) {
         Ok(allowance) => Ok(Paid { allowance, quotas: Arc::clone(quotas) }),
         Err(spent) => {
             let paid = Paid { allowance: spent.allowance, quotas: Arc::clone(quotas) };

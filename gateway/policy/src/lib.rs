@@ -21,7 +21,9 @@ mod key;
 mod path;
 mod problem;
 mod query;
+mod reading;
 mod resource;
+mod rfc3339;
 mod route;
 mod scope;
 mod snapshot;
@@ -48,7 +50,9 @@ pub use key::{DataScope, KeyEntry, TeamReach, User};
 pub use path::{OddPath, Target};
 pub use problem::{ErrorStyle, Problem, ProblemCode, RenderedProblem};
 pub use query::{QUERY_COLUMNS_DEFAULT, QueryError, QueryRule};
+pub use reading::Reading;
 pub use resource::{Resource, RowVisibility};
+pub use rfc3339::{parse_rfc3339, rfc3339};
 pub use route::{
     Found, Params, Pattern, PatternError, Route, RouteConflict, RouteError, RouteTable,
 };

@@ -1,9 +1,13 @@
 //! The one place that reads a clock.
 //!
-//! Wall time is an anchor plus monotonic time, so a jump of the system clock tears no window. A
-//! tick each second follows the system clock: forward at once, back only when it stays behind. It is
-//! never ahead of the system clock by the length of a pause between two readings: a key would expire
-//! before its time.
+//! Wall time is an anchor plus monotonic time, and a tick each second follows the system clock: forward
+//! at once, back only when it stays behind. So a system clock that trembles tears no window; one that is
+//! set begins a new window early, once. It is never ahead of the system clock by the length of a pause
+//! between two readings: a key would expire before its time.
+//!
+//! What has ended does not live again when the system clock is set back: ends are judged by the latest
+//! reading. A clock that was far ahead by mistake has then ended keys before their time, until another
+//! process takes over, which does not know of it; the metric `colonnade_clock_behind_seconds` tells.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -11,7 +15,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use gateway_policy::UnixMs;
+use gateway_policy::{Reading, UnixMs};
 
 /// Less than this behind the anchor is held, not followed.
 const SLACK_US: i64 = 2_000_000;
@@ -25,6 +29,8 @@ pub struct Clock {
     /// Unix microseconds at `origin`.
     anchor_us: AtomicI64,
     behind: AtomicU32,
+    /// Unix microseconds that the clock had reached when it last went back from further than ever.
+    latest_us: AtomicI64,
 }
 
 impl Default for Clock {
@@ -34,6 +40,7 @@ impl Default for Clock {
             origin,
             anchor_us: AtomicI64::new(anchor_us(system_us, || elapsed_us(origin))),
             behind: AtomicU32::new(0),
+            latest_us: AtomicI64::new(0),
         }
     }
 }
@@ -61,26 +68,43 @@ impl Clock {
 
     fn wall_us_at(&self, instant: Instant) -> u64 {
         let elapsed_us = instant.duration_since(self.origin).as_micros() as i64;
-        let wall_us = self.anchor_us.load(Ordering::Relaxed) + elapsed_us;
+        // With the store in `follow`: who reads an anchor that went back sees what had been reached.
+        let wall_us = self.anchor_us.load(Ordering::Acquire) + elapsed_us;
         u64::try_from(wall_us).unwrap_or(0)
     }
 
-    /// Follows the system clock; called about once a second by one task.
-    pub fn tick(&self) {
-        self.follow(anchor_us(system_us, || elapsed_us(self.origin)));
+    /// A reading of this clock, and the latest that it ever showed.
+    pub(crate) fn reading(&self, now: UnixMs) -> Reading {
+        let latest = unix_ms(self.latest_us.load(Ordering::Relaxed));
+        Reading { now, latest: now.max(latest) }
     }
 
-    fn follow(&self, target: i64) {
-        let behind = self.anchor_us.load(Ordering::Relaxed) - target;
+    /// Follows the system clock; called about once a second by one task. Whole seconds for which it is
+    /// behind its latest reading.
+    pub(crate) fn tick(&self) -> u64 {
+        if let Some(back_us) = self.follow(anchor_us(system_us, || elapsed_us(self.origin))) {
+            let seconds = back_us / 1_000_000;
+            tracing::warn!(seconds, "the system clock was set back; what has ended stays ended");
+        }
+        let now = self.wall();
+        self.reading(now).latest.seconds() - now.seconds()
+    }
+
+    /// The microseconds by which it went back, if it did.
+    fn follow(&self, target: i64) -> Option<i64> {
+        let anchor = self.anchor_us.load(Ordering::Relaxed);
+        let behind = anchor - target;
         if behind > 0 {
             let lasting = behind > SLACK_US
                 && self.behind.fetch_add(1, Ordering::Relaxed) + 1 >= BEHIND_TICKS;
             if !lasting {
-                return;
+                return None;
             }
+            self.latest_us.fetch_max(anchor + elapsed_us(self.origin), Ordering::Relaxed);
         }
         self.behind.store(0, Ordering::Relaxed);
-        self.anchor_us.store(target, Ordering::Relaxed);
+        self.anchor_us.store(target, Ordering::Release);
+        (behind > 0).then_some(behind)
     }
 }
 
@@ -129,6 +153,10 @@ fn anchor_us(mut wall_us: impl FnMut() -> i64, mut elapsed_us: impl FnMut() -> i
     (0..READINGS).map(|_| wall_us() - elapsed_us()).max().unwrap_or_default()
 }
 
+fn unix_ms(us: i64) -> UnixMs {
+    UnixMs(u64::try_from(us).unwrap_or(0) / 1_000)
+}
+
 fn elapsed_us(origin: Instant) -> i64 {
     origin.elapsed().as_micros() as i64
 }
@@ -152,6 +180,33 @@ mod tests {
             clock.follow(target);
             assert_eq!(clock.anchor_us.load(Ordering::Relaxed), expected, "target {target}");
         }
+    }
+
+    #[test]
+    fn what_has_ended_stays_ended_when_the_clock_goes_back() {
+        const HOUR_US: i64 = 3_600_000_000;
+        let clock = Clock::default();
+        let start = clock.anchor_us.load(Ordering::Relaxed);
+        clock.follow(start + HOUR_US);
+        let end = clock.wall();
+        assert_eq!(clock.reading(end), Reading { now: end, latest: end }, "it was never set back");
+        let went_back = (0..BEHIND_TICKS).filter_map(|_| clock.follow(start)).collect::<Vec<_>>();
+        assert_eq!(went_back, [HOUR_US]);
+        let Reading { now, latest } = clock.reading(clock.wall());
+        assert!(
+            now.0 + 3_590_000 < end.0,
+            "windows go on with the time of day: {now} and not {end}"
+        );
+        assert!(latest >= end, "an end at {end} is judged at {latest}");
+        // Another mistake, a smaller one, forgets nothing; a time beyond it is simply the time.
+        clock.follow(start + HOUR_US / 2);
+        for _ in 0..BEHIND_TICKS {
+            clock.follow(start);
+        }
+        assert_eq!(clock.reading(clock.wall()).latest, latest);
+        clock.follow(start + 2 * HOUR_US);
+        let now = clock.wall();
+        assert_eq!(clock.reading(now).latest, now);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One request from its head to its record, in order, on one snapshot and one clock reading.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -28,6 +29,7 @@ use crate::h2_head;
 use crate::head::{Arrival, ListenerFacts, TRACEPARENT, WireFacts, X_REQUEST_ID};
 use crate::metrics::{Counted, ProxyMetrics};
 use crate::moving::{Moved, Successor};
+use crate::panics::{Panicked, contained};
 use crate::relay;
 use crate::respond::{self, ClientGone, NEVER_STORED};
 use crate::spans::Traces;
@@ -117,6 +119,12 @@ impl Gateway {
         self.draining.load(Ordering::Relaxed)
     }
 
+    /// Follows the system clock; to be called about once a second.
+    pub fn tick(&self) {
+        let behind = i64::try_from(self.parts.clock.tick()).unwrap_or(i64::MAX);
+        self.parts.metrics.clock_behind.set(behind);
+    }
+
     /// Requests under way.
     pub fn in_flight(&self) -> usize {
         usize::try_from(self.parts.metrics.inflight.get()).unwrap_or(0)
@@ -162,9 +170,12 @@ impl Gateway {
         let requests_max = exchange.serving.snapshot.rules.bounds.requests_in_flight;
         let result = match self.capacity.seat(requests_max) {
             Some(seat) => {
-                let result = self.answer(session, &mut exchange, &arrival).await;
+                let walked = {
+                    let walk = pin!(self.answer(session, &mut exchange, &arrival));
+                    contained(walk).await
+                };
                 drop(seat);
-                result
+                walked.unwrap_or_else(|Panicked| Err(self.panicked(session, &exchange)))
             }
             None => Err(self.shed()),
         };
@@ -222,6 +233,16 @@ impl Gateway {
         }
     }
 
+    /// What unwound may have read half of the request, so its connection ends in any case.
+    fn panicked(&self, session: &mut ServerSession, exchange: &Exchange) -> Failure {
+        self.parts.metrics.panics.inc();
+        session.set_keepalive(None);
+        match exchange.status {
+            0 => Failure::told(Problem::new(ProblemCode::InternalError), Fault::Gateway),
+            _ => Failure::Cut(Fault::Gateway),
+        }
+    }
+
     /// There are as many requests under way as there may be. Nothing is asked of this one, not even its key.
     fn shed(&self) -> Failure {
         self.parts.metrics.shed(Shed::RequestsInFlight);
@@ -237,12 +258,15 @@ impl Gateway {
         if let Some(code) = over_bounds(arrival.head, arrival.target, exchange) {
             return Err(Failure::told(Problem::new(code), Fault::Client));
         }
+        #[cfg(test)]
+        crate::panics::tests::inject(session, exchange, arrival.target).await;
         let serving = Arc::clone(&exchange.serving);
         if let Some(page) = reference(&serving, arrival) {
             return published(session, exchange, page).await;
         }
         let meters = &self.parts.meters;
-        match admit(&serving.snapshot, meters, &arrival.request(), exchange.began_at) {
+        let at = self.parts.clock.reading(exchange.began_at);
+        match admit(&serving.snapshot, meters, &arrival.request(), at) {
             Ok(Admitted::Forward(admission)) => {
                 self.admitted(exchange, &admission);
                 let way = relay::Way { admission: &admission, arrival };

@@ -47,6 +47,7 @@ mod moving;
 mod new_columns;
 mod outbox;
 mod outlier;
+mod panics;
 mod places;
 mod plain_text;
 mod pool;

@@ -1,7 +1,9 @@
 //! What the proxy counts. Closed label sets; nothing of a request's own text in a label.
 
 use prometheus::core::Collector;
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+};
 
 use crate::capacity::Shed;
 use crate::tls::Unshaken;
@@ -32,6 +34,8 @@ pub struct ProxyMetrics {
     shed: IntCounterVec,
     handshakes: IntCounterVec,
     pub(crate) access_log_dropped: IntGauge,
+    pub(crate) clock_behind: IntGauge,
+    pub(crate) panics: IntCounter,
 }
 
 impl ProxyMetrics {
@@ -117,6 +121,18 @@ impl ProxyMetrics {
                 registry,
                 "colonnade_access_log_dropped_lines",
                 "Access-log lines dropped since the start because the log was too slow.",
+            )?,
+            panics: registered(
+                registry,
+                IntCounter::new(
+                    "colonnade_panics_total",
+                    "Requests in which the gateway panicked.",
+                )?,
+            )?,
+            clock_behind: gauge(
+                registry,
+                "colonnade_clock_behind_seconds",
+                "Seconds by which the clock is behind its latest reading, which ends are judged by.",
             )?,
         })
     }

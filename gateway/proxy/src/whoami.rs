@@ -1,6 +1,6 @@
 //! `GET /api/key`: what a key may do, told to its bearer. Never the key.
 
-use gateway_policy::{KeyEntry, Quotas, Rules, TeamReach};
+use gateway_policy::{KeyEntry, Quotas, Rules, TeamReach, rfc3339};
 use serde_json::{Map, Value, json};
 
 /// The body of the answer; `quotas` are those in force.
@@ -9,11 +9,7 @@ pub(crate) fn body(key: &KeyEntry, quotas: &Quotas, rules: &Rules) -> Vec<u8> {
         TeamReach::Any => json!("all"),
         TeamReach::Only(teams) => teams.iter().map(|team| json!(team.as_str())).collect(),
     };
-    let expires_at = key.expires_at.and_then(|at| {
-        jiff::Timestamp::from_millisecond(i64::try_from(at.0).ok()?)
-            .ok()
-            .map(|time| time.to_string())
-    });
+    let expires_at = key.expires_at.map(rfc3339);
     json!({
         "name": &*key.name,
         "account": key.account.id.as_str(),

@@ -40,5 +40,7 @@ pub use file::{Change as FileChange, ReadError, WatchedFile, check_regular, read
 pub use postgres::PostgresStore;
 pub use snapshot::{SnapshotError, SnapshotFile};
 pub use sqlite::SqliteStore;
-pub use store::{Delta, KeyStatus, Listed, Node, Page, Store, StoreError, WriteError, Written};
+pub use store::{
+    Delta, KeyStatus, Listed, Node, Page, Store, StoreError, Unreadable, WriteError, Written,
+};
 pub use usage::{Counts, Usage, UsageFlush, UsageRow};

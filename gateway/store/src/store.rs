@@ -84,7 +84,16 @@ pub struct Delta {
     pub accounts: Vec<AccountRecord>,
     /// Records that cannot be read, by whoever wrote them: they are in no list above, nor is anything of
     /// an account that is one of them.
-    pub unreadable: Vec<RecordFault>,
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A record that cannot be read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unreadable {
+    pub account: String,
+    /// `None`: it is the account itself.
+    pub key: Option<String>,
+    pub fault: RecordFault,
 }
 
 /// What a change came to.
@@ -144,6 +153,12 @@ pub enum StoreError {
     /// It may come back.
     #[error("the store cannot be reached: {0}")]
     Unreachable(String),
+    /// It answers, and nothing was changed.
+    #[error("the disk of the store is full")]
+    Full,
+    /// As `Full`: its file or its disk is set to be read only.
+    #[error("the store may only be read")]
+    ReadOnly,
     /// What it holds is not what was written.
     #[error("the store holds what cannot be read: {0}")]
     Corrupt(String),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use gateway_policy::{Meters, UnixMs};
 use gateway_proxy::Moved;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::mpsc;
 
 use super::VARIABLE;
@@ -30,6 +31,8 @@ pub(crate) enum SuccessorError {
     Ended(String),
     #[error("the new process did not serve in time")]
     Late,
+    #[error("this process was told to stop")]
+    Stopped,
     #[error("this process does not serve")]
     Unserved,
     #[error("the new process cannot be understood: it is of another version")]
@@ -72,6 +75,14 @@ impl Successor {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Tells it to stop, as this process was told.
+    pub(crate) fn stop(&self) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        if let Some(Err(error)) = pid.map(|pid| kill_process(pid, Signal::TERM)) {
+            tracing::warn!(%error, "the new process cannot be told to stop");
+        }
     }
 
     /// Waits until it has loaded everything.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gateway_admin::ReloadOutcome;
 use gateway_policy::{KeyIndex, Meters, RecordFault, Rules};
-use gateway_store::{Delta, SnapshotError, SnapshotFile};
+use gateway_store::{Delta, SnapshotError, SnapshotFile, Unreadable};
 
 use super::{Publisher, Source, Text};
 use crate::holdings::Holdings;
@@ -17,6 +17,14 @@ pub(crate) struct StoreStart {
     pub(crate) snapshot: Option<SnapshotFile>,
     /// The store was away.
     pub(crate) is_stale: bool,
+}
+
+/// What became of changes.
+pub(crate) enum Taken {
+    /// This revision is served.
+    Served(u64),
+    /// Nothing: they do not tell all that has changed, which is to be read whole.
+    NeedsWhole,
 }
 
 /// The records, and where they are kept for the next start.
@@ -73,14 +81,17 @@ fn give_up(snapshot: &mut SnapshotFile, error: &SnapshotError) {
 }
 
 impl Publisher {
-    /// Takes what the store has that is new, and serves it. Returns the revision that is served.
-    pub(crate) fn take_delta(&mut self, delta: Delta) -> Option<u64> {
+    /// Takes what the store has that is new, and serves it.
+    pub(crate) fn take_delta(&mut self, delta: Delta) -> Option<Taken> {
         let (rules, meters) = (Arc::clone(&self.rules), Arc::clone(&self.meters));
         self.store_lags(0);
         let source = self.store_source()?;
         if delta.accounts.is_empty() && delta.revision <= source.holdings.revision() {
             source.save_whole();
-            return Some(source.holdings.revision());
+            return Some(Taken::Served(source.holdings.revision()));
+        }
+        if source.holdings.is_hidden_by(&delta) {
+            return Some(Taken::NeedsWhole);
         }
         source.save(&delta);
         let turn = source.holdings.take(delta, &rules, &meters);
@@ -92,7 +103,7 @@ impl Publisher {
         let source = self.store_source()?;
         let (left_out, revision) = (told(source.holdings.faults()), source.holdings.revision());
         self.show_left_out(left_out);
-        Some(revision)
+        Some(Taken::Served(revision))
     }
 
     /// Replaces all that is known by what the store has: after a time in which it could not be asked
@@ -115,9 +126,11 @@ impl Publisher {
         Some(revision)
     }
 
-    /// Whether changes alone do not tell what there is: records could not be read.
-    pub(crate) fn needs_whole(&mut self) -> bool {
-        self.store_source().is_some_and(|source| source.holdings.is_partial())
+    /// Some of the records that could not be read, other ones each turn.
+    pub(crate) fn unreadable(&mut self, turn: usize, max: usize) -> Vec<Unreadable> {
+        let Some(source) = self.store_source() else { return Vec::new() };
+        let all = source.holdings.unreadable();
+        all.chunks(max).nth(turn % all.len().div_ceil(max).max(1)).unwrap_or_default().to_vec()
     }
 
     /// The store has not answered for so long.

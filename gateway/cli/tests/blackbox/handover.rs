@@ -1,6 +1,7 @@
 //! SIGUSR2: the program, started anew, goes on with what the process before it served.
 
 use std::io::{Read, Write};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -276,6 +277,32 @@ fn a_stream_that_comes_late_is_refused() {
     assert!(streams.answer(late).is_reset);
     gate.open();
     assert!(streams.answer(under_way).is_ended, "what was begun is finished");
+}
+
+/// Two in a row, with an answer under way in the first: its connection goes through the second to the third.
+#[test]
+fn a_connection_outlives_two_exchanges() {
+    let gate = Gate::new();
+    let upstream = Upstream::replying(Reply::json(CALLS).behind(&gate));
+    let key = Key::new("k", &["calls:read"]).limited(20, "1h");
+    let mut gateway = serving(&upstream, &key);
+    let get = gateway.get("/api/calls").bearer(&key).bytes();
+    let mut slow = gateway.connect();
+    slow.send(&get);
+    gate.await_reached(1);
+    // The next request is there before the answer.
+    slow.send(&get);
+    upstream.now_replies(Reply::json(CALLS));
+    gateway.exchange();
+    gateway.exchange();
+    // Who is followed is not cut short by a signal that its group got.
+    let first = gateway.first_pid();
+    assert!(Command::new("kill").arg(first.to_string()).status().unwrap().success());
+    gate.open();
+    assert_eq!(remaining(&slow.answer()), 19);
+    assert_eq!(remaining(&slow.answer()), 18);
+    assert_eq!(remaining(&slow.exchange(&get)), 17);
+    assert_eq!(gateway.await_first_end().code(), Some(0));
 }
 
 /// SIGTERM while the next one loads stops both.

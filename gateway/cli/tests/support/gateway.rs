@@ -234,6 +234,11 @@ impl Gateway {
         self.successors().last().copied().unwrap_or_else(|| self.child.id())
     }
 
+    /// The process that was started first.
+    pub(crate) fn first_pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The processes that took over, one from the other.
     fn successors(&self) -> Vec<u32> {
         let told = |line: &Value| line["fields"]["message"] == "another process took over";

@@ -30,11 +30,7 @@ impl<'a> Ask<'a> {
     }
 
     pub(crate) fn of(&self, snapshot: &Snapshot, meters: &Meters) -> Result<Admitted, Problem> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in self.headers {
-            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-            headers.append(name, HeaderValue::from_str(value).unwrap());
-        }
+        let headers = headers(self.headers);
         let method = Method::from_bytes(self.method.as_bytes()).unwrap();
         let head = RequestHead {
             method: &method,
@@ -43,9 +39,18 @@ impl<'a> Ask<'a> {
             client: self.client.parse().unwrap(),
             padded_credential: false,
         };
-        admit(snapshot, meters, &head, self.at)
+        admit(snapshot, meters, &head, self.at.into())
             .map_err(|denial| Problem::of(&denial, &snapshot.rules.scopes))
     }
+}
+
+pub(crate) fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines {
+        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+        headers.append(name, HeaderValue::from_str(value).unwrap());
+    }
+    headers
 }
 
 pub(crate) const KEY: (&str, &str) = ("authorization", "Bearer full");

@@ -8,7 +8,8 @@ mod teams;
 mod world;
 
 use ask::{Ask, KEY, outcome};
-use gateway_policy::{Admitted, DataScope, RouteConflict, UnixMs};
+use gateway_policy::{Admitted, DataScope, Reading, RequestHead, RouteConflict, UnixMs, admit};
+use http::Method;
 use world::World;
 
 /// The order of the decision: each request is wrong in one stage and in every later one that it can be.
@@ -92,6 +93,28 @@ fn a_key_is_refused_from_the_instant_it_expires() {
             ..Ask::get("/api/calls", &[("authorization", "Bearer expires")])
         };
         assert_eq!(outcome(&snapshot, meters, &ask), expected, "at {at}");
+    }
+}
+
+/// An end that a clock has reached once stays reached when the clock is set back; limits count by the time
+/// as it is.
+#[test]
+fn a_key_that_has_expired_does_not_live_again() {
+    let world = World::new();
+    let (snapshot, meters) = world.snapshot();
+    let (headers, method) = (ask::headers(&[("authorization", "Bearer expires")]), Method::GET);
+    let head = RequestHead {
+        method: &method,
+        target: b"/api/calls",
+        headers: &headers,
+        client: "192.0.2.1".parse().unwrap(),
+        padded_credential: false,
+    };
+    let expiry = world::EXPIRY.0;
+    for (latest, passes) in [(expiry - 1, true), (expiry, false), (expiry + 3_600_000, false)] {
+        let at = Reading { now: UnixMs(expiry - 1_000), latest: UnixMs(latest) };
+        let admitted = admit(&snapshot, meters, &head, at);
+        assert_eq!(admitted.is_ok(), passes, "latest at {latest}");
     }
 }
 

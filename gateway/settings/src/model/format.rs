@@ -198,10 +198,9 @@ pub(super) fn parse_digest(text: &str) -> Result<Digest, ScalarError> {
 
 /// Milliseconds since 1970.
 pub(super) fn parse_time(text: &str) -> Result<u64, ScalarError> {
-    let time: jiff::Timestamp =
-        text.parse().map_err(|_| ScalarError::Time { text: text.into() })?;
-    u64::try_from(time.as_millisecond())
-        .map_err(|_| ScalarError::TimeTooEarly { text: text.into() })
+    let ms = gateway_policy::parse_rfc3339(text)
+        .ok_or_else(|| ScalarError::Time { text: text.into() })?;
+    u64::try_from(ms).map_err(|_| ScalarError::TimeTooEarly { text: text.into() })
 }
 
 fn check_filled(text: &str) -> Result<(), ScalarError> {
@@ -349,6 +348,7 @@ mod tests {
     fn a_time_has_an_offset_and_is_not_before_1970() {
         assert_eq!(parse_time("1970-01-01T00:00:01Z").unwrap(), 1_000);
         assert_eq!(parse_time("1970-01-01T02:00:00+02:00").unwrap(), 0);
+        assert_eq!(parse_time("9999-12-31T23:59:59Z").unwrap(), 253_402_300_799_000);
         for text in [
             "2027-01-01",
             "2027-01-01T00:00:00",

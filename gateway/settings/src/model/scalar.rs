@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use gateway_policy::Digest;
+use gateway_policy::{Digest, UnixMs};
 use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -85,7 +85,7 @@ scalar!(
 scalar!(
     /// A point in time, in milliseconds since 1970; written as RFC 3339.
     Time(u64), "time", "2027-01-01T00:00:00Z", parse_time,
-    |ms| jiff::Timestamp::from_millisecond(*ms as i64).map(|at| at.to_string()).unwrap_or_default()
+    |ms| gateway_policy::rfc3339(UnixMs(*ms))
 );
 scalar!(
     /// A digest of a key or token.

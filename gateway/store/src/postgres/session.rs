@@ -8,6 +8,7 @@ use bytes::BytesMut;
 use futures_core::Stream;
 use tokio::time::{Instant, error::Elapsed, timeout_at};
 use tokio_postgres::Statement;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 use super::CALL_MAX;
@@ -123,6 +124,10 @@ pub(super) fn fault(error: tokio_postgres::Error) -> StoreError {
         return StoreError::Unreachable(format!("{error}{source}"));
     };
     let text = told.message().to_owned();
+    // Said before a commit; a server that has no room for the commit itself goes down.
+    if *told.code() == SqlState::DISK_FULL {
+        return StoreError::Full;
+    }
     match told.code().code().get(..2) {
         // Data and constraints: a row that could not have been written by this program.
         Some("21" | "22" | "23") => StoreError::Corrupt(text),

@@ -10,7 +10,7 @@ use gateway_policy::{AccountRecord, KeyRecord, RecordFault};
 use super::rows::{self, account_columns, key_columns};
 use super::{Row, Sql, Value, at, int, list, one, revision};
 use crate::change::StoredKey;
-use crate::store::{Delta, KeyStatus, Listed, Page, StoreError};
+use crate::store::{Delta, KeyStatus, Listed, Page, StoreError, Unreadable};
 
 const ACCOUNTS: &str = concat!("select ", account_columns!(), " from accounts");
 const KEYS: &str = concat!("select ", key_columns!(), " from keys");
@@ -51,7 +51,7 @@ pub(crate) async fn changes<S: Sql>(sql: &mut S, since: u64) -> Result<Delta, St
 struct Gathered {
     accounts: Vec<AccountRecord>,
     by_id: HashMap<String, usize>,
-    unreadable: Vec<RecordFault>,
+    unreadable: Vec<Unreadable>,
 }
 
 impl Gathered {
@@ -65,8 +65,7 @@ impl Gathered {
             let account = match rows::account(row) {
                 Ok(account) => account,
                 Err(why) => {
-                    let path = format!("accounts.{}", rows::id(row)?);
-                    self.unreadable.push(RecordFault::new(path, why.to_string()));
+                    self.unreadable.push(unreadable(rows::id(row)?, None, &why));
                     return Ok(());
                 }
             };
@@ -107,9 +106,8 @@ impl Gathered {
                     }
                 }
                 Err(why) => {
-                    let path =
-                        format!("accounts.{}.keys.{}", rows::account_of_key(row)?, rows::id(row)?);
-                    self.unreadable.push(RecordFault::new(path, why.to_string()));
+                    let (account, key) = (rows::account_of_key(row)?, rows::id(row)?);
+                    self.unreadable.push(unreadable(account, Some(key), &why));
                 }
             }
             Ok(())
@@ -130,6 +128,14 @@ impl Gathered {
         }
         Delta { revision, accounts: self.accounts, unreadable: self.unreadable }
     }
+}
+
+fn unreadable(account: String, key: Option<String>, why: &StoreError) -> Unreadable {
+    let path = match &key {
+        Some(key) => format!("accounts.{account}.keys.{key}"),
+        None => format!("accounts.{account}"),
+    };
+    Unreadable { account, key, fault: RecordFault::new(path, why.to_string()) }
 }
 
 fn age(key: &KeyRecord) -> (Option<UnixMs>, &str) {

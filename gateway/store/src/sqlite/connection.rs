@@ -114,6 +114,10 @@ pub(super) fn fault(error: rusqlite::Error) -> StoreError {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt | ErrorCode::TypeMismatch) => {
             StoreError::Corrupt(text)
         }
+        // The transaction is rolled back. An error of the disk is another thing: whether what was written
+        // is found after a crash is not certain.
+        Some(ErrorCode::DiskFull) => StoreError::Full,
+        Some(ErrorCode::ReadOnly) => StoreError::ReadOnly,
         // An unknown table or column.
         Some(ErrorCode::Unknown | ErrorCode::SchemaChanged) => StoreError::Schema(text),
         Some(ErrorCode::ConstraintViolation) | None => StoreError::Corrupt(text),
@@ -249,6 +253,23 @@ impl Row for rusqlite::Row<'_> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    /// Of a call that found no room it is certain that nothing was done; of one that went wrong
+    /// otherwise it is not.
+    #[test]
+    fn a_full_disk_and_a_file_that_may_only_be_read_are_told_as_such() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = prepare(&folder.path().join("colonnade.db")).unwrap();
+        let connection = open(&path).unwrap();
+        connection.execute_batch("create table t (x); pragma max_page_count = 3").unwrap();
+        let fill = "insert into t values (zeroblob(100000))";
+        assert!(matches!(run(&connection, fill, &[]), Err(StoreError::Full)));
+        let rows = connection.query_row("select count(*) from t", [], |row| row.get::<_, i64>(0));
+        assert_eq!(rows.unwrap(), 0);
+        connection.execute_batch("pragma query_only = on").unwrap();
+        let small = "insert into t values (1)";
+        assert!(matches!(run(&connection, small, &[]), Err(StoreError::ReadOnly)));
+    }
 
     /// A commit is on disk when it returns; a crashed process cannot show that it is not.
     #[test]

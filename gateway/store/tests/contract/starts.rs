@@ -54,7 +54,8 @@ pub(crate) async fn what_cannot_be_read_is_told_with_its_row(place: Place) {
         place.execute(statement).await.unwrap();
         let read = store.load().await.unwrap();
         assert_eq!(read.accounts.len(), 1, "{statement}: the other one is read");
-        let [fault] = &*read.unreadable else { panic!("{statement}: {:?}", read.unreadable) };
+        let [one] = &*read.unreadable else { panic!("{statement}: {:?}", read.unreadable) };
+        let fault = &one.fault;
         assert_eq!(fault.path, "accounts.acme");
         assert!(fault.message.contains(named), "{statement}: {}", fault.message);
     }
@@ -62,7 +63,7 @@ pub(crate) async fn what_cannot_be_read_is_told_with_its_row(place: Place) {
     place.execute("update keys set data_scope = 'of a later version' where id = 'key_odd'").await.unwrap();
     let read = store.load().await.unwrap();
     assert_eq!((read.accounts.len(), read.unreadable.len()), (2, 1));
-    assert_eq!(read.unreadable[0].path, "accounts.beta.keys.key_odd");
+    assert_eq!(read.unreadable[0].fault.path, "accounts.beta.keys.key_odd");
     assert!(read.accounts[1].keys.is_empty());
     let since = read.revision;
     write(&*store, rename_account("acme")).await;
