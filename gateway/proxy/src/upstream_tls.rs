@@ -12,7 +12,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use pingora::protocols::Stream;
 use pingora::protocols::l4::stream::Stream as Connection;
 use pingora::protocols::tls::client::handshake;
@@ -22,7 +24,11 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::clock::Stopwatch;
 use crate::upstreams::Http2;
+
+/// How often the log says that an upstream's servers do not prove themselves.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// What an upstream's certificate must be, and the certificate that it is shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -91,7 +97,8 @@ impl UpstreamTls {
                 protocols(http2).iter().map(|name| name.as_bytes().to_vec()).collect();
             Some(TlsConnector::from(Arc::new(config)))
         });
-        Shaker { name: self.name.clone(), config }
+        let (name, upstream) = (self.name.clone(), upstream.to_owned());
+        Shaker { name, upstream, config, complained: Mutex::default() }
     }
 }
 
@@ -157,8 +164,11 @@ fn config(believed: RootCertStore, files: &TlsFilesRead) -> Result<ClientConfig,
 pub(crate) struct Shaker {
     /// What the certificate must be for. An address goes unsaid (RFC 6066 §3), and is verified.
     name: String,
+    /// For the log.
+    upstream: String,
     /// `None`: nobody is believed.
     config: Option<TlsConnector>,
+    complained: Mutex<Option<Stopwatch>>,
 }
 
 impl Shaker {
@@ -169,9 +179,21 @@ impl Shaker {
         match handshake(config, &self.name, *connection).await {
             Ok(shaken) => Some(Box::new(shaken)),
             Err(error) => {
-                tracing::debug!(server_name = self.name, %error, "a TLS handshake failed");
+                self.complain(&error);
                 None
             }
+        }
+    }
+
+    /// Says why, once a minute: each request to such a server meets it.
+    fn complain(&self, error: &pingora::Error) {
+        let (upstream, server_name) = (&self.upstream, &self.name);
+        let mut complained = self.complained.lock();
+        if complained.is_none_or(|since| since.elapsed() >= COMPLAIN_EVERY) {
+            *complained = Some(Stopwatch::start());
+            tracing::warn!(upstream, server_name, %error, "a server does not prove itself");
+        } else {
+            tracing::debug!(upstream, server_name, %error, "a server does not prove itself");
         }
     }
 }
