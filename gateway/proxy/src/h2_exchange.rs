@@ -14,6 +14,7 @@
 //! Sources: RFC 9113 §8.1 (messages), §8.6 (no 101), §8.7 (what was not processed).
 
 use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,7 +37,7 @@ pub(crate) struct Http2Exchange {
     piece: Bytes,
     idle: Duration,
     /// Where not all of the request was sent, its going resets the stream.
-    _request: Option<SendStream<Bytes>>,
+    request: Option<Upload>,
     /// Goes last.
     place: Place,
     serial: Serial,
@@ -49,7 +50,7 @@ impl Http2Exchange {
             body: None,
             piece: Bytes::new(),
             idle: Duration::MAX,
-            _request: None,
+            request: None,
             place,
             serial,
         }
@@ -74,19 +75,19 @@ impl Http2Exchange {
         first_byte: Duration,
     ) -> Result<Asked, Unasked> {
         let body = body.cloned().unwrap_or_default();
-        let (mut response, mut stream) = self
+        let (mut response, stream) = self
             .place
             .sender()
             .send_request(request, body.is_empty())
             // Nothing has been sent.
             .map_err(|_| Unasked::Unprocessed(Because::Leaving))?;
-        let sent = send(&mut stream, body, idle);
-        // A server may answer before it has read all; its answer counts.
+        let mut upload = Upload { stream, rest: body };
+        // A server may answer before it has read all; its answer counts, and the rest goes up beside it.
         let mut sent_whole = false;
         let early = tokio::select! {
             biased;
             head = final_head(&mut response) => Some(head?),
-            sent = sent => {
+            sent = upload.send(idle) => {
                 sent_whole = sent?;
                 None
             }
@@ -99,7 +100,7 @@ impl Http2Exchange {
         };
         let (head, body) = head.into_parts();
         let status = head.status;
-        (self.head, self.body, self._request) = (Some(head), Some(body), Some(stream));
+        (self.head, self.body, self.request) = (Some(head), Some(body), Some(upload));
         Ok(Asked { status, sent_whole, framing: Ok(()) })
     }
 
@@ -114,22 +115,21 @@ impl Http2Exchange {
         if body.flow_control().release_capacity(carried).is_err() {
             return Err(BodyFault::Broken);
         }
-        let next = async {
-            loop {
-                match body.data().await {
-                    Some(Ok(piece)) if piece.is_empty() => {}
-                    next => return next,
-                }
+        let next = loop {
+            match timeout(self.idle, next(body, &mut self.request)).await {
+                Err(_) => return Err(BodyFault::Slow),
+                // The server still reads: that is no idle time.
+                Ok(Next::Sent) => {}
+                Ok(Next::Came(next)) => break next,
             }
         };
-        match timeout(self.idle, next).await {
-            Err(_) => Err(BodyFault::Slow),
-            Ok(Some(Err(_))) => Err(BodyFault::Broken),
-            Ok(Some(Ok(piece))) => {
+        match next {
+            Some(Err(_)) => Err(BodyFault::Broken),
+            Some(Ok(piece)) => {
                 self.piece = piece;
                 Ok(Some(&self.piece))
             }
-            Ok(None) => {
+            None => {
                 // Trailers may wait, which nobody reads.
                 self.body = None;
                 Ok(None)
@@ -142,26 +142,76 @@ impl Http2Exchange {
     }
 }
 
-/// Sends the body as the server lets it come; `false` where it wanted no more of it.
-async fn send(
-    stream: &mut SendStream<Bytes>,
-    mut body: Bytes,
-    idle: Duration,
-) -> Result<bool, Unasked> {
-    while !body.is_empty() {
-        stream.reserve_capacity(body.len());
-        let room = timeout(idle, poll_fn(|cx| stream.poll_capacity(cx)));
-        match room.await.map_err(|_| Unasked::Slow)? {
-            Some(Ok(room)) => {
-                let piece = body.split_to(room.min(body.len()));
-                let sent = stream.send_data(piece, body.is_empty());
-                sent.map_err(|error| unasked(&error, true))?;
+/// What happened on a stream whose head has come.
+enum Next {
+    /// A piece with a byte, or the end.
+    Came(Option<Result<Bytes, h2::Error>>),
+    /// More of the request.
+    Sent,
+}
+
+/// Waits for the answer and sends what is left of the request beside it: a server may need the one for the other.
+async fn next(body: &mut RecvStream, request: &mut Option<Upload>) -> Next {
+    poll_fn(|cx| {
+        loop {
+            match body.poll_data(cx) {
+                Poll::Ready(Some(Ok(piece))) if piece.is_empty() => {}
+                Poll::Ready(next) => return Poll::Ready(Next::Came(next)),
+                Poll::Pending => break,
             }
-            Some(Err(error)) => return Err(unasked(&error, true)),
-            None => return Ok(false),
+        }
+        let Some(upload) = request.as_mut().filter(|upload| !upload.rest.is_empty()) else {
+            return Poll::Pending;
+        };
+        match ready!(upload.poll_some(cx)) {
+            Some(Ok(())) => Poll::Ready(Next::Sent),
+            // It wants no more of it, which is no fault of its answer (RFC 9113 §8.1).
+            Some(Err(_)) | None => {
+                upload.rest.clear();
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
+/// A request's body on its way.
+struct Upload {
+    stream: SendStream<Bytes>,
+    /// Not yet sent.
+    rest: Bytes,
+}
+
+impl Upload {
+    /// Sends the body as the server lets it come; `false` where it wanted no more of it.
+    async fn send(&mut self, idle: Duration) -> Result<bool, Unasked> {
+        while !self.rest.is_empty() {
+            let sent = timeout(idle, poll_fn(|cx| self.poll_some(cx)));
+            match sent.await.map_err(|_| Unasked::Slow)? {
+                Some(Ok(())) => {}
+                Some(Err(error)) => return Err(unasked(&error, true)),
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sends as much as there is room for, which is something; `None` where no more is wanted.
+    fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(), h2::Error>>> {
+        self.stream.reserve_capacity(self.rest.len());
+        loop {
+            match ready!(self.stream.poll_capacity(cx)) {
+                Some(Ok(0)) => {}
+                Some(Ok(room)) => {
+                    let piece = self.rest.split_to(room.min(self.rest.len()));
+                    let sent = self.stream.send_data(piece, self.rest.is_empty());
+                    return Poll::Ready(Some(sent));
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
         }
     }
-    Ok(true)
 }
 
 /// The first head that is not an interim one.
@@ -191,7 +241,9 @@ fn unasked(error: &h2::Error, silent_so_far: bool) -> Unasked {
             Unasked::Unprocessed(Because::Refused)
         }
         true => Unasked::Reset,
-        // Else something came that was wrong, here or elsewhere on the connection.
+        // The connection was ended here, over any of its streams: of this one nothing came.
+        false if error.is_library() && error.is_go_away() => Unasked::Died { silently: true },
+        // Else something came that was wrong.
         false => Unasked::Died { silently: error.is_io() },
     }
 }

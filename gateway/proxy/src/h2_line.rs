@@ -6,9 +6,11 @@
 //!
 //! Bounds. A stream may send [`STREAM_WINDOW`] ahead of its client, and the connection as much for every stream it may
 //! have, so that a client who does not read holds up nobody else's. Of what an upstream may do beside, the `h2`
-//! crate keeps the measure: heads of [`HEAD_BYTES_MAX`] and the continuation frames that these can take, empty and tiny
-//! data frames (`data_frame_budget`), streams that it must reset (`max_local_error_reset_streams`), one unacknowledged SETTINGS
-//! and one PING answer waiting; what it may not do ends the connection.
+//! crate keeps the measure: heads of [`HEAD_BYTES_MAX`] and the continuation frames that these can take, empty data frames
+//! ([`EMPTY_FRAMES_MAX`]) and tiny ones that wait ([`SMALL_FRAMES_BUDGET`]), streams that it must reset
+//! (`max_local_error_reset_streams`), one unacknowledged SETTINGS and one PING answer waiting. What goes beyond ends the
+//! connection, with every stream on it, so what honest servers do must stay within: [`RESETS_REMEMBERED`], and a
+//! connection is left before its empty frames are used up.
 //!
 //! Not here: which connection a request takes (`h2_lines`), what goes over a stream (`h2_exchange`).
 //!
@@ -32,6 +34,7 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use crate::clock::Stopwatch;
+use crate::h2_empty::EmptyCounted;
 
 /// Streams of one connection at a time, where the server allows more.
 pub(crate) const STREAMS_MAX: usize = 100;
@@ -43,6 +46,22 @@ const CONNECTION_WINDOW: u32 = STREAM_WINDOW * STREAMS_MAX as u32;
 const SEND_BUFFER_BYTES: usize = 64 << 10;
 /// Names and values of an answer's head, as HPACK counts them.
 pub(crate) const HEAD_BYTES_MAX: u32 = 64 << 10;
+
+/// Streams that were reset here and are remembered for a second, in which frames that were under way may come.
+/// Later ones of a stream that is forgotten are counted as faults of the server. A client that goes resets a stream, so
+/// there are many where many go at once.
+const RESETS_REMEMBERED: usize = 1_024;
+/// Empty DATA frames that end no stream which `h2` bears in a connection's life (`MAX_RECV_EMPTY_DATA_FRAMES`).
+const EMPTY_FRAMES_MAX: usize = 100;
+/// With so many of them no more streams are opened on a connection.
+const EMPTY_FRAMES_ENOUGH: usize = EMPTY_FRAMES_MAX / 2;
+/// Frames as small as this may fill all windows, of clients who do not read.
+const SMALL_FRAME_BYTES: usize = 64;
+/// What `h2` reckons a DATA frame should have; it counts what is missing in those that wait.
+const FULL_FRAME_BYTES: usize = 256;
+/// Of those missing bytes. Frames of one byte may wait to a number of 77,000, at about a hundred bytes each.
+const SMALL_FRAMES_BUDGET: usize =
+    CONNECTION_WINDOW as usize / SMALL_FRAME_BYTES * (FULL_FRAME_BYTES - SMALL_FRAME_BYTES);
 
 /// How long a connection without a stream is kept, as one of HTTP/1 is.
 const IDLE_MAX: Duration = Duration::from_secs(55);
@@ -70,8 +89,20 @@ pub(crate) struct Http2Line {
 struct State {
     streams: AtomicUsize,
     is_over: AtomicBool,
+    empty_frames: Arc<AtomicUsize>,
     /// Since when there is no stream.
     idle: Mutex<Stopwatch>,
+}
+
+impl State {
+    fn new(empty_frames: Arc<AtomicUsize>) -> State {
+        State {
+            streams: AtomicUsize::new(0),
+            is_over: AtomicBool::new(false),
+            empty_frames,
+            idle: Mutex::new(Stopwatch::start()),
+        }
+    }
 }
 
 impl std::fmt::Debug for Http2Line {
@@ -95,12 +126,14 @@ impl Http2Line {
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(HEAD_BYTES_MAX)
-            .max_send_buffer_size(SEND_BUFFER_BYTES);
+            .max_send_buffer_size(SEND_BUFFER_BYTES)
+            .max_concurrent_reset_streams(RESETS_REMEMBERED)
+            .data_frame_budget(SMALL_FRAMES_BUDGET);
+        let empty_frames = Arc::default();
+        let stream = EmptyCounted::new(stream, Arc::clone(&empty_frames));
         let (sender, mut connection) = builder.handshake(stream).await.ok()?;
         let pings = connection.ping_pong()?;
-        let idle = Mutex::new(Stopwatch::start());
-        let state =
-            Arc::new(State { streams: AtomicUsize::new(0), is_over: AtomicBool::new(false), idle });
+        let state = Arc::new(State::new(empty_frames));
         let (ready, is_ready) = oneshot::channel();
         let (held, is_left) = oneshot::channel();
         let asked = asked_whether_it_lives(pace, pings, ready, Arc::clone(&state));
@@ -109,11 +142,20 @@ impl Http2Line {
         Some(Http2Line { sender, state, descriptor, _held: held })
     }
 
-    /// Whether no request may be sent on it any more: it has ended, or was idle for too long.
+    /// Whether no request may be sent on it any more: it has ended, was idle for too long, or has no room that any
+    /// stream's end would give back.
+    ///
+    /// Its task is asked first: had it panicked, `h2` would panic over its own lock.
     pub(crate) fn is_over(&self) -> bool {
-        self.state.is_over.load(Ordering::Acquire)
+        self.has_ended()
+            || self.state.empty_frames.load(Ordering::Acquire) >= EMPTY_FRAMES_ENOUGH
             || (self.is_idle() && self.state.idle.lock().elapsed() >= IDLE_MAX)
+            || (self.is_idle() && self.sender.current_max_send_streams() == 0)
             || self.takes_its_leave()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.state.is_over.load(Ordering::Acquire)
     }
 
     /// Whether the server has said that it takes no more streams.
@@ -122,7 +164,7 @@ impl Http2Line {
         matches!(asked, Poll::Ready(Err(_)))
     }
 
-    fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.state.streams.load(Ordering::Acquire) == 0
     }
 
@@ -132,7 +174,13 @@ impl Http2Line {
 
     /// A place for one more stream, if there is one. Not to be called for one connection by two at a time.
     pub(crate) fn enter(self: &Arc<Self>) -> Option<Place> {
-        let streams_max = self.sender.current_max_send_streams().min(STREAMS_MAX);
+        if self.has_ended() {
+            return None;
+        }
+        // Each answer may have one empty frame.
+        let answers_max =
+            EMPTY_FRAMES_MAX.saturating_sub(self.state.empty_frames.load(Ordering::Acquire));
+        let streams_max = self.sender.current_max_send_streams().min(STREAMS_MAX).min(answers_max);
         if self.state.streams.load(Ordering::Acquire) >= streams_max || self.may_have_ended() {
             return None;
         }
@@ -150,14 +198,24 @@ impl Http2Line {
     }
 }
 
+/// Says that the connection has ended, even where its task panics.
+struct Ending(Arc<State>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.is_over.store(true, Ordering::Release);
+    }
+}
+
 /// Reads and writes until the connection ends, falls silent, or nobody has it any more.
 async fn drive(
-    connection: Connection<Stream>,
+    connection: Connection<EmptyCounted<Stream>>,
     asked_in_vain: impl Future<Output = ()>,
     is_left: oneshot::Receiver<()>,
     state: Arc<State>,
 ) {
     let mut connection = pin!(connection);
+    let _ending = Ending(state);
     let is_left = async {
         // Never sent: the other end goes.
         let _ = is_left.await;
@@ -169,7 +227,6 @@ async fn drive(
             let _ = timeout(LEAVE_TIME, &mut connection).await;
         }
     }
-    state.is_over.store(true, Ordering::Release);
 }
 
 /// Returns when a connection that streams wait on does not answer. Without it, one that was lost on the way

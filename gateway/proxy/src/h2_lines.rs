@@ -113,6 +113,25 @@ impl Http2Lines {
         }
     }
 
+    /// Connections that are open, idle ones included.
+    pub(crate) fn count(&self) -> usize {
+        self.open.lock().lines.len()
+    }
+
+    /// Closes up to so many idle connections, the newest first: the oldest are those that requests take.
+    pub(crate) fn close_idle(&self, count: usize) -> usize {
+        // Closed behind the lock.
+        let mut closed = Vec::new();
+        let mut open = self.open.lock();
+        while closed.len() < count
+            && let Some(place) = open.lines.iter().rposition(|(_, line)| line.is_idle())
+        {
+            closed.push(open.lines.remove(place));
+        }
+        drop(open);
+        closed.len()
+    }
+
     /// Drops connections that have ended or were idle for too long.
     pub(crate) fn sweep(&self) {
         let over: Vec<_> =

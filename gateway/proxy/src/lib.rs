@@ -31,6 +31,7 @@ mod exchange;
 mod filter;
 mod gateway;
 mod h2_connection;
+mod h2_empty;
 mod h2_exchange;
 mod h2_guard;
 mod h2_head;

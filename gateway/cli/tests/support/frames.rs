@@ -11,16 +11,20 @@ pub(crate) const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 
 pub(crate) const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 
-/// A request whose last frame has come; its head is not decoded.
+/// A request of which a frame has come, the last one but where a script plays earlier; its head is not decoded.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Arrived {
     pub(crate) connection: usize,
     pub(crate) stream: u32,
+    /// Of the frame's payload, where it is DATA.
+    pub(crate) data: Option<u32>,
+    pub(crate) ends: bool,
 }
 
 /// Bytes to write, and whether the connection ends behind them.
@@ -31,6 +35,7 @@ pub(crate) struct Frames {
     address: SocketAddr,
     arrived: Arc<Mutex<Vec<Arrived>>>,
     accepted: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
 }
 
 impl Frames {
@@ -45,12 +50,20 @@ impl Frames {
         Frames::playing_at(END_HEADERS, script)
     }
 
+    /// Plays behind each frame of a request.
+    pub(crate) fn playing_each(
+        script: impl Fn(Arrived) -> Written + Send + Sync + 'static,
+    ) -> Frames {
+        Frames::playing_at(0, script)
+    }
+
     /// `flag`: of the frame that is answered.
     fn playing_at(flag: u8, script: impl Fn(Arrived) -> Written + Send + Sync + 'static) -> Frames {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let arrived: Arc<Mutex<Vec<Arrived>>> = Arc::default();
-        let accepted: Arc<AtomicUsize> = Arc::default();
+        let (accepted, ended): (Arc<AtomicUsize>, Arc<AtomicUsize>) = Default::default();
+        let over = Arc::clone(&ended);
         let (shared, count, script) =
             (Arc::clone(&arrived), Arc::clone(&accepted), Arc::new(script));
         // Ends with the process: nothing waits for it.
@@ -58,10 +71,14 @@ impl Frames {
             for stream in listener.incoming().map_while(Result::ok) {
                 let connection = count.fetch_add(1, Ordering::SeqCst);
                 let (arrived, script) = (Arc::clone(&shared), Arc::clone(&script));
-                std::thread::spawn(move || serve(stream, connection, flag, &arrived, &*script));
+                let over = Arc::clone(&over);
+                std::thread::spawn(move || {
+                    serve(stream, connection, flag, &arrived, &*script);
+                    over.fetch_add(1, Ordering::SeqCst);
+                });
             }
         });
-        Frames { address, arrived, accepted }
+        Frames { address, arrived, accepted, ended }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -74,6 +91,11 @@ impl Frames {
 
     pub(crate) fn accepted(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
+    }
+
+    /// Connections that are over.
+    pub(crate) fn ended(&self) -> usize {
+        self.ended.load(Ordering::SeqCst)
     }
 }
 
@@ -100,6 +122,12 @@ pub(crate) fn head(flags: u8, stream: u32, status: &str, fields: &[(&str, &str)]
 pub(crate) fn answer(stream: u32, body: &str) -> Vec<u8> {
     let head = head(0, stream, "200", &[("content-type", "application/json")]);
     [head, frame(DATA, END_STREAM, stream, body.as_bytes())].concat()
+}
+
+/// Lets `bytes` more come on the stream.
+pub(crate) fn windows(stream: u32, bytes: u32) -> Vec<u8> {
+    let window = |stream| frame(WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes());
+    [window(0), window(stream)].concat()
 }
 
 /// No streams above `last`.
@@ -133,8 +161,10 @@ fn serve(
         let (bytes, ends) = match kind {
             SETTINGS if flags & ACK == 0 => (frame(SETTINGS, ACK, 0, &[]), false),
             PING if flags & ACK == 0 => (frame(PING, ACK, 0, &payload), false),
-            HEADERS | DATA if flags & flag != 0 => {
-                let request = Arrived { connection, stream: number };
+            HEADERS | DATA if flags & flag == flag => {
+                let data = (kind == DATA).then_some(length as u32);
+                let ends = flags & END_STREAM != 0;
+                let request = Arrived { connection, stream: number, data, ends };
                 arrived.lock().unwrap_or_else(PoisonError::into_inner).push(request);
                 script(request)
             }

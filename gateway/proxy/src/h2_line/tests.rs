@@ -100,3 +100,41 @@ async fn a_connection_goes_with_its_last_stream() {
     drop(place);
     timeout(DEADLINE, served).await.unwrap().unwrap();
 }
+
+/// Whatever it panics over: a connection that nobody reads would be joined for ever.
+#[tokio::test]
+async fn a_connection_whose_task_panics_is_over() {
+    let (near, far) = ends().await;
+    tokio::spawn(serve(far, 9, 1));
+    let near = EmptyCounted::new(near, Arc::default());
+    let (_sender, connection) = Builder::new().handshake(near).await.unwrap();
+    let state = Arc::new(State::new(Arc::default()));
+    let (_held, is_left) = oneshot::channel();
+    let asked = async { panic!("for the test") };
+    let driven = tokio::spawn(drive(connection, asked, is_left, Arc::clone(&state)));
+    assert!(driven.await.unwrap_err().is_panic());
+    assert!(state.is_over.load(Ordering::Acquire));
+}
+
+/// A server that allows no more streams has no room when the last one ends either.
+#[tokio::test]
+async fn an_idle_connection_that_allows_no_stream_is_over() {
+    let (near, far) = ends().await;
+    tokio::spawn(serve(far, 0, 1));
+    let line = Http2Line::open(near).await.unwrap();
+    assert!(line.is_over());
+}
+
+/// `h2` bears so many empty frames in all: with each of them there is room for one answer less, and then for none.
+#[tokio::test]
+async fn a_connection_is_left_before_its_empty_frames_are_used_up() {
+    let (near, far) = ends().await;
+    tokio::spawn(serve(far, 255, 1));
+    let line = Arc::new(Http2Line::open(near).await.unwrap());
+    line.state.empty_frames.store(EMPTY_FRAMES_ENOUGH - 1, Ordering::Release);
+    assert!(!line.is_over());
+    let places: Vec<Place> = std::iter::from_fn(|| line.enter()).take(1_000).collect();
+    assert_eq!(places.len() + EMPTY_FRAMES_ENOUGH - 1, EMPTY_FRAMES_MAX);
+    line.state.empty_frames.fetch_add(1, Ordering::AcqRel);
+    assert!(line.is_over());
+}

@@ -59,7 +59,7 @@ impl Picked {
             return Ok((session, true));
         }
         let upstream = &self.upstream;
-        upstream.pool.make_room(upstream.places.taken());
+        self.make_room();
         let (dialer, peer) = (upstream.pool.dialer(), &self.endpoint.peer);
         if upstream.spec.http2 != Http2::Off {
             return self.endpoint.http2.connect(dialer, peer, behind).await;
@@ -68,6 +68,23 @@ impl Picked {
             Dialed::Http1(session) => Ok((Session::Http1(session), false)),
             Dialed::Http2(_) => Err(Unconnected::Refused),
         }
+    }
+
+    /// Closes idle connections until one more is within `connections_max`. Shared ones that are not idle have a
+    /// request each, which has a place: those alone are never too many.
+    fn make_room(&self) {
+        let upstream = &self.upstream;
+        let servers = upstream.servers();
+        let endpoints = || servers.iter().flatten();
+        let shared: usize = endpoints().map(|endpoint| endpoint.http2.count()).sum();
+        let mut too_many = (shared + 1).saturating_sub(upstream.spec.connections_max);
+        for endpoint in endpoints() {
+            if too_many == 0 {
+                break;
+            }
+            too_many -= endpoint.http2.close_idle(too_many);
+        }
+        upstream.pool.make_room(upstream.places.taken());
     }
 
     fn join(&self, behind: Serial) -> Option<Session> {

@@ -263,8 +263,9 @@ pub(crate) struct UpstreamTlsSettings {
     /// but not told: SNI has names alone.
     #[schemars(length(min = 1))]
     pub(crate) sni: String,
-    /// PEM file of the authorities that are believed, instead of the system's. Relative to this file. Read at each
-    /// reload; one that cannot be used then leaves what was read before.
+    /// PEM file of the authorities that are believed, instead of the system's. Relative to this file. It is
+    /// watched and read at each reload; where it cannot be used the reload fails and changes nothing, and a start ends with
+    /// exit code 78.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub(crate) ca: Option<String>,
