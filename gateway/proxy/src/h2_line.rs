@@ -34,7 +34,7 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use crate::clock::Stopwatch;
-use crate::h2_empty::EmptyCounted;
+use crate::h2_frames::{Counted, Counts};
 
 /// Streams of one connection at a time, where the server allows more.
 pub(crate) const STREAMS_MAX: usize = 100;
@@ -89,17 +89,17 @@ pub(crate) struct Http2Line {
 struct State {
     streams: AtomicUsize,
     is_over: AtomicBool,
-    empty_frames: Arc<AtomicUsize>,
+    frames: Arc<Counts>,
     /// Since when there is no stream.
     idle: Mutex<Stopwatch>,
 }
 
 impl State {
-    fn new(empty_frames: Arc<AtomicUsize>) -> State {
+    fn new(frames: Arc<Counts>) -> State {
         State {
             streams: AtomicUsize::new(0),
             is_over: AtomicBool::new(false),
-            empty_frames,
+            frames,
             idle: Mutex::new(Stopwatch::start()),
         }
     }
@@ -129,11 +129,11 @@ impl Http2Line {
             .max_send_buffer_size(SEND_BUFFER_BYTES)
             .max_concurrent_reset_streams(RESETS_REMEMBERED)
             .data_frame_budget(SMALL_FRAMES_BUDGET);
-        let empty_frames = Arc::default();
-        let stream = EmptyCounted::new(stream, Arc::clone(&empty_frames));
+        let frames = Arc::default();
+        let stream = Counted::new(stream, Arc::clone(&frames));
         let (sender, mut connection) = builder.handshake(stream).await.ok()?;
         let pings = connection.ping_pong()?;
-        let state = Arc::new(State::new(empty_frames));
+        let state = Arc::new(State::new(frames));
         let (ready, is_ready) = oneshot::channel();
         let (held, is_left) = oneshot::channel();
         let asked = asked_whether_it_lives(pace, pings, ready, Arc::clone(&state));
@@ -148,7 +148,7 @@ impl Http2Line {
     /// Its task is asked first: had it panicked, `h2` would panic over its own lock.
     pub(crate) fn is_over(&self) -> bool {
         self.has_ended()
-            || self.state.empty_frames.load(Ordering::Acquire) >= EMPTY_FRAMES_ENOUGH
+            || self.state.frames.empty.load(Ordering::Acquire) >= EMPTY_FRAMES_ENOUGH
             || (self.is_idle() && self.state.idle.lock().elapsed() >= IDLE_MAX)
             || (self.is_idle() && self.sender.current_max_send_streams() == 0)
             || self.takes_its_leave()
@@ -179,12 +179,13 @@ impl Http2Line {
         }
         // Each answer may have one empty frame.
         let answers_max =
-            EMPTY_FRAMES_MAX.saturating_sub(self.state.empty_frames.load(Ordering::Acquire));
+            EMPTY_FRAMES_MAX.saturating_sub(self.state.frames.empty.load(Ordering::Acquire));
         let streams_max = self.sender.current_max_send_streams().min(STREAMS_MAX).min(answers_max);
         if self.state.streams.load(Ordering::Acquire) >= streams_max || self.may_have_ended() {
             return None;
         }
         self.state.streams.fetch_add(1, Ordering::AcqRel);
+        self.state.frames.requests.fetch_add(1, Ordering::AcqRel);
         Some(Place { line: Arc::clone(self) })
     }
 
@@ -209,7 +210,7 @@ impl Drop for Ending {
 
 /// Reads and writes until the connection ends, falls silent, or nobody has it any more.
 async fn drive(
-    connection: Connection<EmptyCounted<Stream>>,
+    connection: Connection<Counted<Stream>>,
     asked_in_vain: impl Future<Output = ()>,
     is_left: oneshot::Receiver<()>,
     state: Arc<State>,

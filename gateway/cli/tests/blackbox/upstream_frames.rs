@@ -10,6 +10,9 @@ use crate::support::{Directory, Gateway, Key, waiting};
 use crate::upstream_h2::{config, key};
 
 const REFUSED_STREAM: u32 = 7;
+const PRIORITY: u8 = 2;
+/// A kind of frame that no standard knows.
+const UNKNOWN: u8 = 0x2a;
 
 struct Rig {
     upstream: Frames,
@@ -302,6 +305,29 @@ fn a_connection_that_is_ended_here_is_a_lost_one_to_its_other_streams() {
     let labels = [("upstream", "calls"), ("reason", "died")];
     let failures = rig.gateway.metric("colonnade_upstream_failures_total", &labels);
     assert_eq!(failures, 1.0, "by the one that opened it");
+}
+
+/// A server that goes on with frames nobody asked for loses its connection, and takes no core with it.
+#[test]
+fn a_flood_of_frames_behind_an_answer_ends_its_connection() {
+    const FLOODS: [fn(u32) -> Vec<u8>; 4] = [
+        |stream| frame(RST_STREAM, 0, stream, &[0; 4]),
+        |stream| frame(PRIORITY, 0, stream, &[0; 5]),
+        |_| windows(0, 1),
+        |_| frame(UNKNOWN, 0, 0, &[0; 8]),
+    ];
+    for flood in FLOODS {
+        let rig = Rig::new(move |Arrived { stream, .. }| {
+            let frames: Vec<u8> = (0..2_000).flat_map(|_| flood(stream)).collect();
+            ([answer(stream, CALLS), frames].concat(), false)
+        });
+        for asked in 1..=3 {
+            assert_eq!(rig.get("/api/calls").verdict(), (200, String::new()), "{asked}");
+            waiting::until("the end of the connection", || {
+                (rig.upstream.ended() == asked).then_some(())
+            });
+        }
+    }
 }
 
 /// More streams are reset here in a second than `h2` remembers by itself, and frames that were under way come late. It

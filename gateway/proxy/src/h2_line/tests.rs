@@ -106,7 +106,7 @@ async fn a_connection_goes_with_its_last_stream() {
 async fn a_connection_whose_task_panics_is_over() {
     let (near, far) = ends().await;
     tokio::spawn(serve(far, 9, 1));
-    let near = EmptyCounted::new(near, Arc::default());
+    let near = Counted::new(near, Arc::default());
     let (_sender, connection) = Builder::new().handshake(near).await.unwrap();
     let state = Arc::new(State::new(Arc::default()));
     let (_held, is_left) = oneshot::channel();
@@ -131,10 +131,10 @@ async fn a_connection_is_left_before_its_empty_frames_are_used_up() {
     let (near, far) = ends().await;
     tokio::spawn(serve(far, 255, 1));
     let line = Arc::new(Http2Line::open(near).await.unwrap());
-    line.state.empty_frames.store(EMPTY_FRAMES_ENOUGH - 1, Ordering::Release);
+    line.state.frames.empty.store(EMPTY_FRAMES_ENOUGH - 1, Ordering::Release);
     assert!(!line.is_over());
     let places: Vec<Place> = std::iter::from_fn(|| line.enter()).take(1_000).collect();
     assert_eq!(places.len() + EMPTY_FRAMES_ENOUGH - 1, EMPTY_FRAMES_MAX);
-    line.state.empty_frames.fetch_add(1, Ordering::AcqRel);
+    line.state.frames.empty.fetch_add(1, Ordering::AcqRel);
     assert!(line.is_over());
 }
