@@ -7,6 +7,8 @@
 
 use std::collections::HashMap;
 
+use crate::scan::{COPY, Padded};
+
 /// An account's names for its assistants, by id. Ids are compared with a string's decoded text or
 /// with a number's digits as written.
 #[derive(Debug, Default)]
@@ -15,16 +17,37 @@ pub struct Names {
     /// those whose ids belong there.
     places: Box<[Option<Named>]>,
     /// The others, by id.
-    crowded: HashMap<Box<[u8]>, Box<[u8]>, ahash::RandomState>,
-    fallback: Option<Box<[u8]>>,
+    crowded: HashMap<Box<[u8]>, Name, ahash::RandomState>,
+    fallback: Option<Name>,
     longest: usize,
 }
 
 #[derive(Debug, Clone)]
 struct Named {
     id: Box<[u8]>,
-    /// A JSON string, quotes included.
-    name: Box<[u8]>,
+    name: Name,
+}
+
+/// A name as a JSON string, quotes included.
+#[derive(Debug, Clone)]
+struct Name {
+    /// With zeros behind it, so that a short one can be copied in one step.
+    bytes: Box<[u8]>,
+    len: usize,
+}
+
+impl Name {
+    fn of(text: &str) -> Name {
+        let mut bytes = quoted(text);
+        let len = bytes.len();
+        bytes.resize(len.max(COPY), 0);
+        Name { bytes: bytes.into(), len }
+    }
+
+    #[inline]
+    fn text(&self) -> Padded<'_> {
+        Padded { bytes: &self.bytes, len: self.len }
+    }
 }
 
 impl Names {
@@ -38,16 +61,16 @@ impl Names {
         let places = if names.is_empty() { 0 } else { (names.len() * 2).next_power_of_two() };
         let mut table = Names {
             places: vec![None; places].into_boxed_slice(),
-            fallback: fallback.map(quoted),
+            fallback: fallback.map(Name::of),
             ..Names::default()
         };
         for (id, name) in names {
-            table.insert(id.as_ref().as_bytes(), quoted(name.as_ref()));
+            table.insert(id.as_ref().as_bytes(), Name::of(name.as_ref()));
         }
         table
     }
 
-    fn insert(&mut self, id: &[u8], name: Box<[u8]>) {
+    fn insert(&mut self, id: &[u8], name: Name) {
         self.longest = self.longest.max(id.len());
         let place = place(id, self.places.len());
         match self.places.get_mut(place) {
@@ -66,21 +89,40 @@ impl Names {
 
     /// The name of an id as a JSON string with its quotes.
     #[inline]
-    pub(crate) fn find(&self, id: &[u8]) -> Option<&[u8]> {
+    pub(crate) fn find(&self, id: &[u8]) -> Option<Padded<'_>> {
         match self.places.get(place(id, self.places.len()))? {
-            Some(named) if *named.id == *id => Some(&named.name),
-            Some(_) if !self.crowded.is_empty() => self.crowded.get(id).map(AsRef::as_ref),
+            Some(named) if is_same(&named.id, id) => Some(named.name.text()),
+            Some(_) if !self.crowded.is_empty() => self.find_crowded(id),
             _ => None,
         }
     }
 
-    pub(crate) fn fallback(&self) -> Option<&[u8]> {
-        self.fallback.as_deref()
+    #[inline(never)]
+    fn find_crowded(&self, id: &[u8]) -> Option<Padded<'_>> {
+        self.crowded.get(id).map(Name::text)
+    }
+
+    pub(crate) fn fallback(&self) -> Option<Padded<'_>> {
+        self.fallback.as_ref().map(Name::text)
     }
 
     /// Bytes of the longest known id; a longer text cannot match.
     pub(crate) fn longest(&self) -> usize {
         self.longest
+    }
+}
+
+/// Whether two ids are. They are short, and a call that compares any length takes longer.
+#[inline]
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+    match (one.last_chunk(), other.last_chunk()) {
+        (Some(last), Some(other_last)) if one.len() == other.len() => {
+            let pairs = one.as_chunks().0.iter().zip(other.as_chunks().0);
+            let differ = word(last) ^ word(other_last);
+            pairs.fold(differ, |differ, (one, other)| differ | word(one) ^ word(other)) == 0
+        }
+        _ => one == other,
     }
 }
 
@@ -103,7 +145,7 @@ fn place(id: &[u8], places: usize) -> usize {
 
 /// A JSON string of the text: quotes, backslashes and control characters escaped, the rest raw
 /// UTF-8 (RFC 8259 section 7). U+007F and the line separators need no escape in JSON.
-fn quoted(text: &str) -> Box<[u8]> {
+fn quoted(text: &str) -> Vec<u8> {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut json = Vec::with_capacity(text.len() + 2);
     json.push(b'"');
@@ -123,7 +165,7 @@ fn quoted(text: &str) -> Box<[u8]> {
         }
     }
     json.push(b'"');
-    json.into()
+    json
 }
 
 #[cfg(test)]
@@ -149,7 +191,7 @@ mod tests {
             ("\n\r\t", r#""\n\r\t""#),
             ("\"\\/", r#""\"\\/""#),
         ] {
-            assert_eq!(&*quoted(name), json.as_bytes(), "{name:?}");
+            assert_eq!(quoted(name), json.as_bytes(), "{name:?}");
         }
     }
 
@@ -167,7 +209,7 @@ mod tests {
             assert_eq!(names.find(id.as_bytes()).is_some(), found, "{id}");
         }
         assert_eq!(names.longest(), 6);
-        assert_eq!(Names::none().find(b"7"), None);
+        assert!(Names::none().find(b"7").is_none());
     }
 
     #[test]
@@ -175,19 +217,21 @@ mod tests {
         let id = |number: usize| format!("asst_000{number:08}00000000");
         let named = |number: usize| (id(number), number.to_string());
         let names = Names::new((0..1_000).map(named).chain([(id(7), "later".to_owned())]), None);
+        let found = |id: &str| names.find(id.as_bytes()).map(|name| name.text().to_vec());
         assert!(names.crowded.len() > 990, "{}", names.crowded.len());
         for number in 0..1_000 {
             let name = if number == 7 { "later".to_owned() } else { number.to_string() };
-            assert_eq!(names.find(id(number).as_bytes()), Some(&*quoted(&name)), "{number}");
+            assert_eq!(found(&id(number)), Some(quoted(&name)), "{number}");
         }
-        assert_eq!(names.find(id(1_000).as_bytes()), None);
+        assert_eq!(found(&id(1_000)), None);
     }
 
     #[test]
     fn of_an_id_given_twice_the_later_name_holds() {
         for id in ["", "7", "asst_1", "asst_0123456789"] {
             let names = Names::new([("other", "0"), (id, "earlier"), (id, "later")], None);
-            assert_eq!(names.find(id.as_bytes()), Some(&*quoted("later")), "{id}");
+            let found = names.find(id.as_bytes()).map(|name| name.text().to_vec());
+            assert_eq!(found, Some(quoted("later")), "{id}");
         }
     }
 
@@ -209,8 +253,9 @@ mod tests {
         let names = Names::new((0..40).map(|len| (id(len), len.to_string())), None);
         assert!(names.crowded.len() < 20, "{}", names.crowded.len());
         for len in 0..40 {
-            assert_eq!(names.find(id(len).as_bytes()), Some(&*quoted(&len.to_string())));
+            let found = names.find(id(len).as_bytes()).map(|name| name.text().to_vec());
+            assert_eq!(found, Some(quoted(&len.to_string())));
         }
-        assert_eq!(names.find(id(40).as_bytes()), None);
+        assert!(names.find(id(40).as_bytes()).is_none());
     }
 }

@@ -8,6 +8,8 @@
 
 use std::mem;
 
+use crate::scan::{self, Padded};
+
 #[derive(Default)]
 pub(crate) struct Output {
     /// The caller's buffer, lent for one piece.
@@ -32,7 +34,9 @@ impl Output {
     #[inline]
     pub(crate) fn range(&mut self, piece: &[u8], from: usize, to: usize) {
         if self.to != from {
-            self.flush(piece);
+            if self.from < self.to {
+                self.flush(piece);
+            }
             self.from = from;
         }
         self.to = to;
@@ -44,13 +48,22 @@ impl Output {
         self.sink().extend_from_slice(bytes);
     }
 
+    /// As [`literal`](Output::literal), of what is short most times.
+    #[inline]
+    pub(crate) fn padded(&mut self, piece: &[u8], bytes: Padded<'_>) {
+        if self.from < self.to {
+            self.flush(piece);
+        }
+        scan::append(self.sink(), bytes);
+    }
+
     #[inline(never)]
     fn flush(&mut self, piece: &[u8]) {
-        if self.from < self.to {
-            let (from, to) = (self.from, self.to);
-            self.sink().extend_from_slice(&piece[from..to]);
+        let (from, to) = (self.from, self.to);
+        if let Some(bytes) = piece.get(from..) {
+            scan::append(self.sink(), Padded { bytes, len: to.saturating_sub(from) });
         }
-        self.from = self.to;
+        self.from = to;
     }
 
     #[inline]

@@ -251,6 +251,46 @@ impl Tail {
     }
 }
 
+/// How many bytes are copied at once of what is short.
+pub(crate) const COPY: usize = 64;
+
+/// The first `len` of some bytes, of which there should be [`COPY`] or more: then what is short is one step.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Padded<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) len: usize,
+}
+
+impl Padded<'_> {
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// Appends them. Of what lies behind them nothing stays in the buffer.
+#[inline(always)]
+pub(crate) fn append(out: &mut Vec<u8>, Padded { bytes, len }: Padded<'_>) {
+    match bytes.first_chunk::<COPY>() {
+        Some(block) if len <= COPY && out.capacity() - out.len() >= 2 * COPY => {
+            // SAFETY: there is room for 128 bytes behind what was written. The first `len` of them, at most 64, are
+            // written, and the 64 behind those are zeros.
+            unsafe {
+                let end = out.as_mut_ptr().add(out.len());
+                end.cast::<[u8; COPY]>().write_unaligned(*block);
+                end.add(len).cast::<[u8; COPY]>().write_unaligned([0; COPY]);
+                out.set_len(out.len() + len);
+            }
+        }
+        _ => append_any(out, bytes, len),
+    }
+}
+
+#[inline(never)]
+fn append_any(out: &mut Vec<u8>, bytes: &[u8], len: usize) {
+    out.extend_from_slice(bytes.get(..len).unwrap_or(bytes));
+}
+
 /// The greatest place at which [`lane`] looks.
 pub(crate) const PLACE_MAX: usize = 127;
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::Slot;
 use crate::facts::Judged;
-use crate::scan::{self, Lanes, NEAR};
+use crate::scan::{self, Lanes, NEAR, Padded};
 use crate::trie::{NO_NODE, NodeId};
 use crate::{Catalogue, Job, Shown};
 
@@ -247,11 +247,12 @@ impl Memo {
         &self.members[usize::from(number)]
     }
 
-    /// A member's comma, name and colon as they are written.
+    /// A member's comma, name and colon as they are written, without the first `skip` of their bytes.
     #[inline]
-    pub(super) fn compact(&self, member: &Member) -> &[u8] {
+    pub(super) fn compact(&self, member: &Member, skip: usize) -> Padded<'_> {
         let len = usize::from(member.lead.colon.saturating_sub(member.lead.name)) + 2;
-        self.compact[usize::from(member.number)].get(..len).unwrap_or_default()
+        let bytes = self.compact[usize::from(member.number)].get(skip..).unwrap_or_default();
+        Padded { bytes, len: len.saturating_sub(skip) }
     }
 
     /// The member at hand is left to the machine; it is guessed to be the one of this number.

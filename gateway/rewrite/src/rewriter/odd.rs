@@ -91,8 +91,7 @@ impl Rewriter {
             self.output.range(piece, kept, value);
         } else {
             self.keep_before(place);
-            let compact = memo.compact(member);
-            self.output.literal(piece, compact.get(skip..).unwrap_or_default());
+            self.output.padded(piece, memo.compact(member, skip));
         }
         if is_id {
             self.named(piece, value, end);
@@ -118,7 +117,7 @@ impl Rewriter {
             _ => return self.output.literal(piece, b"null"),
         };
         match name_of(&self.job.names, self.ids, &mut self.totals, Some(id)) {
-            Some(name) => self.output.literal(piece, name),
+            Some(name) => self.output.padded(piece, name),
             None => self.output.range(piece, value, end),
         }
     }

@@ -5,6 +5,7 @@ use crate::error::{Fault, Reason};
 use crate::facts::Judged;
 use crate::judge::Judgeable;
 use crate::lexer::{Literal, Step, Text};
+use crate::scan::Padded;
 use crate::{Names, Totals, scan};
 
 impl Rewriter {
@@ -150,7 +151,10 @@ impl Rewriter {
         }
         let Rewriter { job, ids, totals, output, scalar, .. } = self;
         let name = name_of(&job.names, *ids, totals, scalar.text.text());
-        output.literal(piece, name.unwrap_or(&scalar.raw));
+        match name {
+            Some(name) => output.padded(piece, name),
+            None => output.literal(piece, &scalar.raw),
+        }
         if output.holds_more_than(job.bounds.row_bytes) {
             return Err(Fault::new(end, Reason::RowTooLong));
         }
@@ -164,7 +168,7 @@ pub(super) fn name_of<'a>(
     ids: Take,
     totals: &mut Totals,
     id: Option<&[u8]>,
-) -> Option<&'a [u8]> {
+) -> Option<Padded<'a>> {
     if let Some(name) = id.and_then(|id| names.find(id)) {
         totals.columns_mapped += 1;
         return Some(name);
@@ -173,5 +177,5 @@ pub(super) fn name_of<'a>(
         totals.columns_fallback += 1;
         return Some(fallback);
     }
-    (ids != Take::MapOrKeep).then_some(b"null")
+    (ids != Take::MapOrKeep).then_some(Padded { bytes: b"null", len: 4 })
 }

@@ -326,3 +326,37 @@ fn pairs_of_bytes_do_not_disturb_each_other() {
         }
     }
 }
+
+#[test]
+fn what_is_appended_is_what_was_asked_for_whatever_the_room_and_the_padding() {
+    let bytes = drawn(200);
+    let step = under_miri(9, 1);
+    for len in (0..=130).step_by(step) {
+        for behind in [0, 1, 63, 64, 65] {
+            for room in [0, 1, 64, 127, 128, 129, 200] {
+                let bytes = &bytes[..(len + behind).min(200)];
+                let mut out = Vec::with_capacity(3 + room);
+                out.extend_from_slice(b"abc");
+                append(&mut out, Padded { bytes, len });
+                assert_eq!(out, [b"abc", &bytes[..len]].concat(), "{len} {behind} {room}");
+            }
+        }
+    }
+}
+
+/// C1: a hidden value is not in the buffer, not even where nothing was written yet.
+#[test]
+fn nothing_of_what_lies_behind_what_is_appended_stays_in_the_buffer() {
+    const ROOM: usize = 400;
+    for len in [0, 1, 17, 63, 64] {
+        let mut out = vec![b'-'; ROOM];
+        out.clear();
+        let bytes = [vec![b'k'; len], vec![b'h'; 100]].concat();
+        append(&mut out, Padded { bytes: &bytes, len });
+        append(&mut out, Padded { bytes: &bytes, len });
+        // SAFETY: all of the capacity was written when the buffer was made.
+        unsafe { out.set_len(ROOM) };
+        assert!(!out.contains(&b'h'), "{len}");
+        assert_eq!(out.iter().filter(|byte| **byte == b'k').count(), 2 * len);
+    }
+}
