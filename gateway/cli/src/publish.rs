@@ -20,7 +20,6 @@ use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use crate::exit::{self, Failed};
 use crate::load::{self, Surroundings};
 use crate::tls::Shown;
-use crate::upstreams::upstream_specs;
 use certificates::{Certificates, Prepared};
 use from_file::FileSource;
 use from_store::StoreSource;
@@ -135,7 +134,8 @@ impl Publisher {
         let metrics = PublishMetrics::register(registry)
             .map_err(|error| StartError::Configuration(vec![error.to_string()]))?;
         let rules = Arc::new(loaded.rules);
-        let upstreams = Arc::new(Upstreams::build(upstream_specs(&loaded.settings), None));
+        let upstreams =
+            Arc::new(Upstreams::build(certificates.upstream_specs(&loaded.settings), None));
         metrics.revision.set(1);
         metrics.keys.set(keys.len() as i64);
         let snapshot = Snapshot { revision: 1, rules: Arc::clone(&rules), keys };
@@ -287,8 +287,7 @@ impl Publisher {
     /// Publishes these keys under the rules in force.
     fn publish(&mut self, keys: KeyIndex, live: &HashSet<String>) {
         let before = self.published.current();
-        let specs = upstream_specs(&self.settings);
-        let upstreams = Arc::new(Upstreams::build(specs, Some(&before.upstreams)));
+        let upstreams = self.upstreams_after(&before.upstreams);
         let docs = Arc::new(Docs::build(&self.rules));
         self.put(keys, upstreams, docs);
         self.meters.retain(&|id| live.contains(id), self.clock.wall());

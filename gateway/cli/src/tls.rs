@@ -1,8 +1,8 @@
-//! TLS files of a configuration → what listeners serve with, or what is wrong with each of them; those of
-//! upstreams are judged here too.
+//! TLS files of a configuration → what listeners serve with and upstreams are spoken to with, or what is wrong
+//! with each of them.
 //!
 //! `check`, a start and a reload judge alike: files are read as text of a bounded size and handed to the
-//! library that serves with them. Nothing of them is shown. All faults of all listeners together, each at
+//! library that serves with them. Nothing of them is shown. All faults of all files together, each at
 //! its place; what can be served, but hardly was meant, is a warning.
 
 use std::fmt;
@@ -11,18 +11,18 @@ use std::path::Path;
 
 use gateway_policy::UnixMs;
 use gateway_proxy::{
-    Certificate, ClientAuthorities, TermsError, TlsSpec, TlsTerms, TlsVersion, Validity, shadowed,
+    Certificate, ClientAuthorities, Mismatch, TermsError, TlsFilesRead, TlsSpec, TlsTerms,
+    TlsVersion, UpstreamTls, UpstreamTlsError, Validity, shadowed,
 };
 use gateway_settings::{
     CertificateFiles, ClientCertificates, Fault, Listener, ListenerTls, Settings, Step, Upstream,
     fault_at,
 };
 use gateway_store::ReadError;
-use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-pub(crate) use files::{PEM_BYTES_MAX, TlsFiles};
+pub(crate) use files::TlsFiles;
 
 mod files;
 
@@ -35,8 +35,9 @@ pub(crate) enum TlsError {
     Unreadable(ReadError),
     NoCertificate,
     NoKey,
-    Mismatch(gateway_proxy::Mismatch),
+    Mismatch(Mismatch),
     Terms(TermsError),
+    Upstream(UpstreamTlsError),
 }
 
 impl fmt::Display for TlsError {
@@ -45,6 +46,7 @@ impl fmt::Display for TlsError {
             TlsError::Unreadable(error) => return error.fmt(f),
             TlsError::Mismatch(error) => return error.fmt(f),
             TlsError::Terms(error) => return error.fmt(f),
+            TlsError::Upstream(error) => return error.fmt(f),
             TlsError::NoCertificate => "there is no certificate in this file",
             TlsError::NoKey => "there is no private key in this file",
         })
@@ -75,18 +77,19 @@ pub(crate) struct Shown<'a> {
     pub(crate) at: UnixMs,
 }
 
-/// What listeners can shake hands with.
-#[derive(Default)]
+/// What hands can be shaken with.
 pub(crate) struct Read {
     /// One a listener, in the order of the settings, with its address as configured; none of a
     /// listener without TLS, or with a fault.
     pub(crate) terms: Vec<(SocketAddr, Option<TlsTerms>)>,
+    /// One an upstream, in the order of the settings; none of one without TLS, or with a fault.
+    pub(crate) upstreams: Vec<Option<UpstreamTls>>,
     /// Warnings among them.
     pub(crate) faults: Vec<Fault>,
 }
 
 impl Read {
-    /// Whether all listeners can serve.
+    /// Whether all of it can be used.
     pub(crate) fn is_good(&self) -> bool {
         self.faults.iter().all(|fault| fault.warning)
     }
@@ -100,10 +103,8 @@ pub(crate) fn read(settings: &Settings, files: &mut TlsFiles, shown: Shown<'_>) 
         (listener.address, tls.and_then(|tls| reader.terms(index, tls)))
     };
     let terms = settings.listeners.iter().enumerate().map(terms).collect();
-    for upstream in &settings.upstreams {
-        reader.upstream(upstream);
-    }
-    Read { terms, faults: reader.faults }
+    let upstreams = settings.upstreams.iter().map(|upstream| reader.upstream(upstream)).collect();
+    Read { terms, upstreams, faults: reader.faults }
 }
 
 struct Reader<'a> {
@@ -137,27 +138,40 @@ impl Reader<'_> {
         terms.map_err(|error| self.fault(&ca(listener), &TlsError::Terms(error))).ok()
     }
 
-    /// What an upstream must prove and is shown; what it is used for reads it once more.
-    fn upstream(&mut self, upstream: &Upstream) {
-        let Some(tls) = &upstream.tls else { return };
+    /// What an upstream must prove and is shown.
+    fn upstream(&mut self, upstream: &Upstream) -> Option<UpstreamTls> {
+        let tls = upstream.tls.as_ref()?;
         let way = |end| ["upstreams", &*upstream.name, "tls", end].map(Step::Key);
-        if let Some(ca) = &tls.ca
-            && let Err(error) = self.authorities(ca)
-        {
-            self.fault(&way("ca"), &error);
-        }
-        if let Some((certificate, key)) = &tls.client {
-            let ways = [&way("certificate")[..], &way("key")];
-            self.pair(ways, certificate, key);
-        }
+        let before = self.faults.len();
+        let ca = tls.ca.as_ref().and_then(|ca| self.parsed(&way("ca"), ca, certificates));
+        let client = tls.client.as_ref().and_then(|(certificate, key)| {
+            let certificate = self.parsed(&way("certificate"), certificate, certificates);
+            let key = self.parsed(&way("key"), key, self::key);
+            Some((certificate?.0, key?.0))
+        });
+        // Also of what is left where one of them has a fault, to find all faults at once.
+        let files = TlsFilesRead { ca: ca.map(|(text, _)| text), client };
+        let made = UpstreamTls::new(&tls.sni, files).map_err(|error| {
+            let (end, error) = match error {
+                UpstreamTlsError::Name => ("sni", TlsError::Upstream(error)),
+                UpstreamTlsError::Authorities => ("ca", TlsError::Terms(TermsError::NoAuthority)),
+                UpstreamTlsError::Client => ("key", TlsError::Mismatch(Mismatch)),
+            };
+            self.fault(&way(end), &error);
+        });
+        made.ok().filter(|_| self.faults.len() == before)
     }
 
-    fn authorities(&mut self, path: &Path) -> Result<(), TlsError> {
-        let mut store = RootCertStore::empty();
-        for authority in certificates(&self.files.read(path)?)? {
-            store.add(authority).map_err(|_| TlsError::Terms(TermsError::NoAuthority))?;
-        }
-        Ok(())
+    /// The text of a file and what is in it.
+    fn parsed<T>(
+        &mut self,
+        way: &[Step<'_>],
+        path: &Path,
+        parse: impl FnOnce(&str) -> Result<T, TlsError>,
+    ) -> Option<(String, T)> {
+        let text = self.files.read(path).map_err(TlsError::from);
+        let parsed = text.and_then(|text| parse(&text).map(|parsed| (text, parsed)));
+        parsed.map_err(|error| self.fault(way, &error)).ok()
     }
 
     /// A certificate and its key, with the ways to both.
@@ -167,20 +181,11 @@ impl Reader<'_> {
         certificate: &Path,
         key: &Path,
     ) -> Option<Certificate> {
-        let chain = self.files.read(certificate).map_err(TlsError::from);
-        let chain = chain.and_then(|text| certificates(&text));
-        let key = self.files.read(key).map_err(TlsError::from);
-        let key = key.and_then(|text| self::key(&text));
-        match (chain, key) {
-            (Ok(chain), Ok(key)) => Certificate::new(chain, key)
-                .map_err(|error| self.fault(key_way, &TlsError::Mismatch(error)))
-                .ok(),
-            (chain, key) => {
-                chain.map_err(|error| self.fault(certificate_way, &error)).ok();
-                key.map_err(|error| self.fault(key_way, &error)).ok();
-                None
-            }
-        }
+        let chain = self.parsed(certificate_way, certificate, certificates);
+        let key = self.parsed(key_way, key, self::key);
+        Certificate::new(chain?.1, key?.1)
+            .map_err(|error| self.fault(key_way, &TlsError::Mismatch(error)))
+            .ok()
     }
 
     fn clients(
@@ -188,9 +193,7 @@ impl Reader<'_> {
         listener: usize,
         clients: &ClientCertificates,
     ) -> Option<ClientAuthorities> {
-        let text = self.files.read(&clients.ca).map_err(TlsError::from);
-        let authorities = text.and_then(|text| certificates(&text));
-        let authorities = authorities.map_err(|error| self.fault(&ca(listener), &error)).ok()?;
+        let (_, authorities) = self.parsed(&ca(listener), &clients.ca, certificates)?;
         Some(ClientAuthorities { authorities, required: clients.required })
     }
 

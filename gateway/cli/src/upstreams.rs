@@ -1,26 +1,26 @@
 //! The upstreams of the configuration, as the data plane wants them.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_policy::Published;
 use gateway_proxy::{
     Balance, BreakerRule, HEALTH_EVERY, HealthRule, Http2, OutlierRule, RESOLVE_EVERY, Retries,
-    ServerSpec, Serving, Timeouts, TlsFilesRead, UpstreamSpec, UpstreamTls,
+    ServerSpec, Serving, Timeouts, UpstreamSpec, UpstreamTls,
 };
 use gateway_settings::Settings;
-use gateway_store::{ReadError, read_text};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::tls::PEM_BYTES_MAX;
-
-/// The upstreams as the proxy wants them.
-pub(crate) fn upstream_specs(settings: &Settings) -> Vec<UpstreamSpec> {
+/// The upstreams as the proxy wants them, each with its TLS files as read (`tls::read`).
+pub(crate) fn upstream_specs(
+    settings: &Settings,
+    tls: &[Option<UpstreamTls>],
+) -> Vec<UpstreamSpec> {
     settings
         .upstreams
         .iter()
-        .map(|upstream| UpstreamSpec {
+        .zip(tls)
+        .map(|(upstream, tls)| UpstreamSpec {
             name: upstream.name.clone(),
             servers: upstream
                 .servers
@@ -62,7 +62,7 @@ pub(crate) fn upstream_specs(settings: &Settings) -> Vec<UpstreamSpec> {
             pending_max: upstream.pending_max as usize,
             pending_time: Duration::from_millis(upstream.pending_ms),
             host: upstream.host.clone(),
-            tls: upstream.tls.as_ref().map(|tls| upstream_tls(&upstream.name, tls)),
+            tls: tls.clone(),
             http2: match upstream.http2 {
                 gateway_settings::Http2::Off => Http2::Off,
                 gateway_settings::Http2::Auto => Http2::Auto,
@@ -70,25 +70,6 @@ pub(crate) fn upstream_specs(settings: &Settings) -> Vec<UpstreamSpec> {
             },
         })
         .collect()
-}
-
-/// With the files as they are now. They were judged just before (`tls::read`); where one has become unusable in
-/// between, nobody is believed, or who was believed before.
-fn upstream_tls(upstream: &str, tls: &gateway_settings::UpstreamTls) -> UpstreamTls {
-    let unusable = |why: &dyn std::fmt::Display| {
-        tracing::error!(upstream, %why, "its TLS files cannot be used");
-        UpstreamTls::unusable(&tls.sni)
-    };
-    match tls_files(tls) {
-        Ok(files) => UpstreamTls::new(&tls.sni, files).unwrap_or_else(|error| unusable(&error)),
-        Err(error) => unusable(&error),
-    }
-}
-
-fn tls_files(tls: &gateway_settings::UpstreamTls) -> Result<TlsFilesRead, ReadError> {
-    let read = |path: &Path| read_text(path, PEM_BYTES_MAX);
-    let client = tls.client.as_ref().map(|(certificate, key)| Ok((read(certificate)?, read(key)?)));
-    Ok(TlsFilesRead { ca: tls.ca.as_deref().map(read).transpose()?, client: client.transpose()? })
 }
 
 /// Keeps what is known of the upstreams in force up to date: checks servers, looks names up again, drops

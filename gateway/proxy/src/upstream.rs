@@ -145,10 +145,6 @@ impl Upstream {
         &self.spec.name
     }
 
-    pub(crate) fn spec(&self) -> &UpstreamSpec {
-        &self.spec
-    }
-
     fn scheme(&self) -> Scheme {
         if self.spec.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP }
     }

@@ -34,8 +34,7 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 #[derive(Clone, PartialEq, Eq)]
 pub struct UpstreamTls {
     name: String,
-    /// `None`: the files could not be used.
-    files: Option<Arc<TlsFilesRead>>,
+    files: Arc<TlsFilesRead>,
 }
 
 /// The texts of the PEM files.
@@ -69,33 +68,20 @@ impl UpstreamTls {
             None => RootCertStore::empty(),
         };
         config(believed, &files)?;
-        Ok(UpstreamTls { name: name.to_owned(), files: Some(Arc::new(files)) })
-    }
-
-    /// Of whose files one cannot be used: no handshake succeeds.
-    pub fn unusable(name: &str) -> UpstreamTls {
-        UpstreamTls { name: name.to_owned(), files: None }
-    }
-
-    pub(crate) fn is_usable(&self) -> bool {
-        self.files.is_some()
-    }
-
-    pub(crate) fn is_for_name_of(&self, other: &UpstreamTls) -> bool {
-        self.name == other.name
+        Ok(UpstreamTls { name: name.to_owned(), files: Arc::new(files) })
     }
 
     /// Whoever shakes hands with the servers of `upstream`.
     pub(crate) fn shaker(&self, http2: Http2, upstream: &str) -> Shaker {
-        let config = self.files.as_ref().and_then(|files| {
-            let believed = match &files.ca {
-                Some(ca) => authorities(ca).ok()?,
-                None => system_authorities(upstream),
-            };
-            let mut config = config(believed, files).ok()?;
+        let believed = match &self.files.ca {
+            Some(ca) => authorities(ca),
+            None => Ok(system_authorities(upstream)),
+        };
+        let config = believed.and_then(|believed| config(believed, &self.files)).ok();
+        let config = config.map(|mut config| {
             config.alpn_protocols =
                 protocols(http2).iter().map(|name| name.as_bytes().to_vec()).collect();
-            Some(TlsConnector::from(Arc::new(config)))
+            TlsConnector::from(Arc::new(config))
         });
         let (name, upstream) = (self.name.clone(), upstream.to_owned());
         Shaker { name, upstream, config, complained: Mutex::default() }

@@ -109,19 +109,6 @@ impl ServerState {
     }
 }
 
-impl UpstreamSpec {
-    /// Files that cannot be used leave those in force that were read before.
-    fn with_tls_of(&mut self, before: &UpstreamSpec) -> &UpstreamSpec {
-        if let (Some(tls), Some(old)) = (&mut self.tls, &before.tls)
-            && !tls.is_usable()
-            && tls.is_for_name_of(old)
-        {
-            *tls = old.clone();
-        }
-        self
-    }
-}
-
 #[cfg(test)]
 impl UpstreamSpec {
     /// Without servers; every time in it is this one.
@@ -170,9 +157,8 @@ impl Upstreams {
         look_up: &impl Fn(&str) -> Vec<SocketAddr>,
     ) -> Upstreams {
         let old = |name: &str| before?.table.iter().find(|old| old.name() == name);
-        let upstream = |mut spec: UpstreamSpec| match old(&spec.name) {
+        let upstream = |spec: UpstreamSpec| match old(&spec.name) {
             Some(old) if old.is(&spec) => Arc::clone(old),
-            Some(old) if old.is(spec.with_tls_of(old.spec())) => Arc::clone(old),
             old => {
                 let upstream = Upstream::new(spec, old.map(|old| &**old));
                 // A name that does not resolve now keeps the addresses that it had before the change.

@@ -1,4 +1,4 @@
-//! What listeners shake hands with, exchanged while they serve.
+//! What hands are shaken with, by listeners and with upstreams, exchanged while they serve.
 //!
 //! It belongs to the configuration: a reload in which a certificate cannot be used changes nothing, and
 //! a configuration that waits for one comes into force with it. When only the files have changed, they
@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gateway_policy::UnixMs;
-use gateway_proxy::{Tls, TlsTerms, Upstreams};
+use gateway_proxy::{Tls, TlsTerms, UpstreamSpec, UpstreamTls, Upstreams};
 use gateway_settings::{Fault, Loaded, Settings};
 
 use super::{Publisher, StartError, warn_all};
@@ -21,9 +21,11 @@ use crate::load;
 use crate::tls::{self, Shown, TlsFiles};
 use crate::upstreams::upstream_specs;
 
-/// The listeners as bound, and the files that they serve with.
+/// The listeners as bound, what upstreams must prove, and the files of both.
 pub(super) struct Certificates {
     listeners: Vec<(SocketAddr, Option<Arc<Tls>>)>,
+    /// One an upstream of the settings in force.
+    upstreams: Vec<Option<UpstreamTls>>,
     files: TlsFiles,
     /// Of the configuration in force, to show faults in.
     text: String,
@@ -41,6 +43,7 @@ struct Waiting {
 /// What is put in place with a configuration.
 pub(super) struct Prepared {
     terms: Vec<(SocketAddr, Option<TlsTerms>)>,
+    upstreams: Vec<Option<UpstreamTls>>,
     files: TlsFiles,
     warnings: Vec<Fault>,
 }
@@ -57,6 +60,7 @@ impl Certificates {
         let listeners = read.terms.into_iter().map(|(at, terms)| (at, served(terms))).collect();
         Ok(Certificates {
             listeners,
+            upstreams: read.upstreams,
             files,
             text: shown.text.into(),
             staged: Vec::new(),
@@ -69,18 +73,20 @@ impl Certificates {
         let mut files = TlsFiles::default();
         let read = tls::read(settings, &mut files, shown);
         if read.is_good() {
-            Ok(Prepared { terms: read.terms, files, warnings: read.faults })
+            let tls::Read { terms, upstreams, faults } = read;
+            Ok(Prepared { terms, upstreams, files, warnings: faults })
         } else {
             Err(Unusable { lines: lines(&read.faults), files })
         }
     }
 
-    /// Takes what a configuration comes with; it is served once [`Certificates::put_staged`] is called.
+    /// Takes what a configuration comes with; listeners serve it once [`Certificates::put_staged`] is called.
     pub(super) fn stage(&mut self, prepared: Prepared, text: &str) {
         warn_all(&prepared.warnings);
         self.files = prepared.files;
         self.text = text.into();
         self.staged = prepared.terms;
+        self.upstreams = prepared.upstreams;
     }
 
     pub(super) fn put_staged(&mut self) {
@@ -101,15 +107,23 @@ impl Certificates {
         }
     }
 
-    /// Reads the files of the configuration in force again, and serves with them.
-    fn renew(&mut self, settings: &Settings, file: &Path, at: UnixMs) -> Result<(), Vec<String>> {
+    /// Reads the files of the configuration in force again, and serves with them. Whether those of upstreams
+    /// are others than before.
+    fn renew(&mut self, settings: &Settings, file: &Path, at: UnixMs) -> Result<bool, Vec<String>> {
         let read = tls::read(settings, &mut self.files, Shown { text: &self.text, file, at });
         if !read.is_good() {
             return Err(lines(&read.faults));
         }
         warn_all(&read.faults);
         self.serve(read.terms);
-        Ok(())
+        let have_changed = self.upstreams != read.upstreams;
+        self.upstreams = read.upstreams;
+        Ok(have_changed)
+    }
+
+    /// The upstreams with what they must prove and are shown.
+    pub(super) fn upstream_specs(&self, settings: &Settings) -> Vec<UpstreamSpec> {
+        upstream_specs(settings, &self.upstreams)
     }
 
     pub(super) fn have_changed(&mut self) -> bool {
@@ -161,11 +175,16 @@ impl Publisher {
     pub(super) fn take_certificates(&mut self, is_good: bool) {
         let told = if is_good { Vec::new() } else { self.shown().faults };
         let (file, at) = (self.config.path(), self.clock.wall());
-        let news = self.certificates.renew(&self.settings, file, at).err().unwrap_or_default();
-        if news.is_empty() {
-            tracing::info!("serving with the certificates that are there now");
-            self.renew_upstreams();
-        }
+        let news = match self.certificates.renew(&self.settings, file, at) {
+            Ok(are_others) => {
+                tracing::info!("serving with the certificates that are there now");
+                if are_others {
+                    self.renew_upstreams();
+                }
+                Vec::new()
+            }
+            Err(news) => news,
+        };
         let mut faults = told.clone();
         faults.extend(news.into_iter().filter(|fault| !told.contains(fault)));
         if is_good || faults.len() > told.len() {
@@ -173,17 +192,18 @@ impl Publisher {
             self.tell(&outcome);
         }
     }
-}
 
-impl Publisher {
     /// Publishes what is in force with the TLS files of upstreams as they are now.
     fn renew_upstreams(&mut self) {
-        if self.settings.upstreams.iter().any(|upstream| upstream.tls.is_some()) {
-            let before = self.published.current();
-            let specs = upstream_specs(&self.settings);
-            let upstreams = Arc::new(Upstreams::build(specs, Some(&before.upstreams)));
-            self.put(before.snapshot.keys.clone(), upstreams, Arc::clone(&before.docs));
-        }
+        let before = self.published.current();
+        let upstreams = self.upstreams_after(&before.upstreams);
+        self.put(before.snapshot.keys.clone(), upstreams, Arc::clone(&before.docs));
+    }
+
+    /// The upstreams of the settings in force; what is known of those before goes on.
+    pub(super) fn upstreams_after(&self, before: &Upstreams) -> Arc<Upstreams> {
+        let specs = self.certificates.upstream_specs(&self.settings);
+        Arc::new(Upstreams::build(specs, Some(before)))
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use gateway_store::{FileChange, ReadError, WatchedFile};
 
 /// Largest PEM file that is read: some thousand authorities.
-pub(crate) const PEM_BYTES_MAX: u64 = 8 << 20;
+const PEM_BYTES_MAX: u64 = 8 << 20;
 
 /// Each file that was read, by its path. No text is kept.
 #[derive(Default)]
