@@ -27,8 +27,6 @@ mod rereads;
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// Between two looks of which the first found nothing.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How long it may take to bring what is new once.
-const CATCH_UP: Duration = Duration::from_secs(5);
 /// How often a gateway tells the others that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -205,19 +203,8 @@ impl Feed {
         }
     }
 
-    /// Brings all that is new to the publisher, now.
-    ///
-    /// # Errors
-    /// The store does not answer in time.
-    pub(crate) async fn caught_up(&self, publisher: &SharedPublisher) -> Result<(), StoreError> {
-        match tokio::time::timeout(CATCH_UP, self.bring(publisher)).await {
-            Ok(brought) => brought.map(drop),
-            Err(_) => Err(StoreError::Unreachable("it does not answer".to_owned())),
-        }
-    }
-
-    /// Brings what is new. Whether there was anything.
-    async fn bring(&self, publisher: &SharedPublisher) -> Result<bool, StoreError> {
+    /// Brings what is new to the publisher. Whether there was anything.
+    pub(crate) async fn bring(&self, publisher: &SharedPublisher) -> Result<bool, StoreError> {
         let since = self.revision();
         let delta = self.store.changes(since).await?;
         let is_new = delta.revision != since;

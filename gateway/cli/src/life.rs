@@ -173,9 +173,8 @@ impl Life {
                 }
                 // Without it the listeners do not wait for a failure any more.
                 self.stop = None;
-                let names: Vec<String> =
-                    self.listeners.iter().map(|(name, _)| name.clone()).collect();
-                Ok(spawn_blocking(move || successor.give(moved, &names)))
+                let listeners = self.listeners.clone();
+                Ok(spawn_blocking(move || successor.give(moved, &listeners)))
             }
             Err(error) => {
                 // In this order: who hears of a stop must find the successor, or that there is no stop.

@@ -156,8 +156,9 @@ impl Server {
             control.spawn(feed.clone().beat(now()));
             control.spawn(Arc::clone(counting).run(now()));
         }
-        let names = listener_names(settings.listeners.iter().map(|listener| listener.address));
-        let listeners: Listeners = names.into_iter().zip(moved).collect();
+        // They were bound first.
+        let names = sockets.iter().map(|(name, _)| name.clone());
+        let listeners: Listeners = names.zip(moved).collect();
         let predecessor_ended = match predecessor {
             Some(predecessor) => {
                 predecessor.follow(listeners.clone()).map_err(|error| failed(&error))?
@@ -343,7 +344,7 @@ async fn caught_up(
 ) -> Result<(), Failed> {
     blocking(publisher, Publisher::poll).await;
     let Some((feed, _)) = store else { return Ok(()) };
-    feed.caught_up(publisher).await.map_err(|error| failed(&format!("the store: {error}")))
+    feed.bring(publisher).await.map(drop).map_err(|error| failed(&format!("the store: {error}")))
 }
 
 /// One single-thread runtime a core: connections stay where they were accepted.

@@ -74,12 +74,7 @@ pub(crate) async fn accept(
 
 /// Whether this process accepts again: the one that was to follow may fail.
 async fn goes_on(stopping: &mut ShutdownWatch) -> bool {
-    while *stopping.borrow_and_update() {
-        if stopping.changed().await.is_err() {
-            return false;
-        }
-    }
-    true
+    stopping.wait_for(|stops| !stops).await.is_ok()
 }
 
 /// A connection that went before it was accepted (accept(2)).

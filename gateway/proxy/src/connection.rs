@@ -4,7 +4,6 @@
 //! total deadline, takes a mebibyte, and repairs what should be refused. Bytes go on to Pingora only
 //! once they were found whole and sound. HTTP/2 connections run in Pingora's own loop.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ use crate::gateway::{Ending, Gateway};
 use crate::h2_connection::Http2;
 use crate::head::ListenerFacts;
 use crate::incoming::{HeadRead, IDLE, Opening, READ_BYTES, opening, read_head};
-use crate::moving::{Means, move_on};
+use crate::moving::{Means, move_on, peer_of};
 use crate::respond::raw_problem;
 use crate::tls::{Tls, Unshaken};
 use crate::trace::request_id;
@@ -88,12 +87,12 @@ impl Connections {
 
     /// One request on `stream`; the stream and what was read beyond it when it can go on.
     async fn request(&self, next: Next, shutdown: &ShutdownWatch) -> Option<Next> {
-        let Next { mut stream, mut buffer, deadline, is_last } = next;
+        let Next { mut stream, mut buffer, deadline, is_tunnel } = next;
         let head =
             match read_head(&mut stream, &mut buffer, deadline, &self.bounds(), shutdown).await {
                 HeadRead::Whole(head) => head,
                 HeadRead::Stopped => {
-                    self.leave(stream, buffer, is_last).await;
+                    self.leave(stream, buffer, is_tunnel).await;
                     return None;
                 }
                 HeadRead::Gone => return None,
@@ -104,7 +103,7 @@ impl Connections {
             };
         // Looked at once more where the head is whole: from here to the judgement nothing waits.
         if self.gateway.successor.get().is_some() {
-            self.leave(stream, buffer, is_last).await;
+            self.leave(stream, buffer, is_tunnel).await;
             return None;
         }
         let watched = if head.chunked {
@@ -129,7 +128,7 @@ impl Connections {
             return None;
         }
         // Behind the head, which would say otherwise.
-        if is_last || *shutdown.borrow() {
+        if is_tunnel || *shutdown.borrow() {
             session.set_keepalive(None);
         }
         match (self.gateway.serve(&mut session, &self.listener, head.wire).await, session) {
@@ -145,7 +144,8 @@ impl Connections {
         let style = self.gateway.serving().snapshot.rules.errors;
         let id = request_id(std::iter::empty());
         let bytes = raw_problem(&Problem::new(code), style, &id, self.gateway.parts.clock.wall());
-        self.gateway.account_unread(code, &id, peer_of(stream));
+        let peer = peer_of(stream).map(|peer| peer.ip());
+        self.gateway.account_unread(code, &id, peer);
         let answered = timeout(self.write_time(), async {
             stream.write_all(&bytes).await?;
             stream.flush().await
@@ -168,8 +168,8 @@ struct Next {
     buffer: BytesMut,
     /// For the head, if part of it came already.
     deadline: Option<Instant>,
-    /// Its answer ends the connection.
-    is_last: bool,
+    /// As of its [`Beginning`].
+    is_tunnel: bool,
 }
 
 /// What is known of a connection that another process began; of a new one nothing.
@@ -177,15 +177,8 @@ struct Next {
 pub(crate) struct Beginning {
     /// What was read of the next request.
     pub(crate) read: BytesMut,
-    /// TLS is spoken elsewhere.
-    pub(crate) is_shaken: bool,
-    /// Its next answer ends the connection.
-    pub(crate) is_last: bool,
-}
-
-fn peer_of(stream: &Stream) -> Option<IpAddr> {
-    let digest = stream.get_socket_digest()?;
-    digest.peer_addr()?.as_inet().map(|address| address.ip())
+    /// TLS is spoken by that process, and the next answer ends the connection.
+    pub(crate) is_tunnel: bool,
 }
 
 /// Reads away what is still coming: closing on unread bytes would reset the answer away.
@@ -208,7 +201,7 @@ async fn finished(mut session: HttpSession) -> Option<Next> {
         let (stream, later) = Watched::unwrap(stream)?;
         let mut buffer = rest.unwrap_or_default();
         buffer.unsplit(later);
-        return Some(Next { stream, buffer, deadline: None, is_last: false });
+        return Some(Next { stream, buffer, deadline: None, is_tunnel: false });
     }
     let unread = !session.is_body_done();
     let (mut stream, _) = Watched::unwrap(session.into_inner())?;
@@ -243,9 +236,9 @@ impl Connections {
         beginning: Beginning,
         shutdown: &ShutdownWatch,
     ) -> Option<Next> {
-        let Beginning { read: mut buffer, is_shaken, is_last } = beginning;
+        let Beginning { read: mut buffer, is_tunnel } = beginning;
         let mut stream = match &self.tls {
-            Some(tls) if !is_shaken => self.shaken(tls, stream).await?,
+            Some(tls) if !is_tunnel => self.shaken(tls, stream).await?,
             _ => stream,
         };
         let mut deadline = None;
@@ -253,7 +246,7 @@ impl Connections {
         if agreed || (self.listener.h2c && !self.listener.tls) {
             match opening(&mut stream, &mut buffer, self.header_time(), shutdown).await? {
                 Opening::Stopped if !agreed => {
-                    self.leave(stream, buffer, is_last).await;
+                    self.leave(stream, buffer, is_tunnel).await;
                     return None;
                 }
                 // Who agreed on it is told to go by frames, not by an end.
@@ -270,15 +263,15 @@ impl Connections {
                 Opening::Http1 { deadline: begun } => deadline = Some(begun),
             }
         }
-        Some(Next { stream, buffer, deadline, is_last })
+        Some(Next { stream, buffer, deadline, is_tunnel })
     }
 
     /// The process stops: a connection that owes no answer goes to its successor, or ends.
-    async fn leave(&self, stream: Stream, read: BytesMut, is_last: bool) {
+    async fn leave(&self, stream: Stream, read: BytesMut, is_tunnel: bool) {
         if let Some(successor) = self.gateway.successor.get() {
             let means = match self.tls {
-                Some(_) if !is_last => Means::Tunnel,
-                _ => Means::Itself { is_tunnel: is_last },
+                Some(_) if !is_tunnel => Means::Tunnel,
+                _ => Means::Itself { is_tunnel },
             };
             move_on(stream, read, self.listener.place, means, &successor).await;
         }

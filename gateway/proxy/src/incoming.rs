@@ -173,9 +173,6 @@ async fn first_bytes(
 
 /// Waits until the process stops.
 pub(crate) async fn stopped(shutdown: &mut ShutdownWatch) {
-    while !*shutdown.borrow_and_update() {
-        if shutdown.changed().await.is_err() {
-            return;
-        }
-    }
+    // Without a sender it is as if it did.
+    let _ = shutdown.wait_for(|stops| *stops).await;
 }

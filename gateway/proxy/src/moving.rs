@@ -169,11 +169,8 @@ pub(crate) async fn adopt(
             continue;
         }
         let peer = moved.peer;
-        let beginning = Beginning {
-            read: BytesMut::from(&moved.read[..]),
-            is_shaken: moved.is_tunnel,
-            is_last: moved.is_tunnel,
-        };
+        let beginning =
+            Beginning { read: BytesMut::from(&moved.read[..]), is_tunnel: moved.is_tunnel };
         if let Ok(connection) = taken_over(moved.socket, peer, moved.is_tunnel) {
             go_on(&connections, connection, peer, beginning, &shutdown);
         }

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use super::VARIABLE;
 use super::channel::{Channel, DESCRIPTORS_MAX};
 use super::message::{CountsBytes, Message};
+use super::predecessor::Listeners;
 
 /// How long it may take to load everything: the configuration, and all keys of the store.
 const PREPARE_TIME: Duration = Duration::from_secs(60);
@@ -102,11 +103,10 @@ impl Successor {
         }
     }
 
-    /// Gives it connections as they come, until none can come any more or it is gone. `names` are those of
-    /// the listeners.
-    pub(crate) fn give(self, mut moved: mpsc::Receiver<Moved>, names: &[String]) {
+    /// Gives it connections as they come, until none can come any more or it is gone.
+    pub(crate) fn give(self, mut moved: mpsc::Receiver<Moved>, listeners: &Listeners) {
         while let Some(Moved { listener, socket, peer, is_tunnel, read }) = moved.blocking_recv() {
-            let Some(listener) = names.get(listener) else { continue };
+            let Some((listener, _)) = listeners.get(listener) else { continue };
             let message = Message::Moved { listener, is_tunnel, peer, read: &read }.bytes();
             if let Err(error) = self.channel.send(&message, &[socket.as_fd()], TAKE_TIME) {
                 tracing::warn!(%error, "a connection could not be handed over and is closed");
