@@ -27,6 +27,7 @@ mod rewritten;
 mod serve;
 mod service;
 mod signals;
+mod sockets;
 mod store_metrics;
 mod terminal;
 mod tls;

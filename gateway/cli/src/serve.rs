@@ -1,6 +1,6 @@
 //! The composition root of a serving process: runtimes, listeners, publisher.
 //!
-//! Not here: from ready to the end (`life`).
+//! Not here: what it listens on (`sockets`), from ready to the end (`life`).
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,35 +8,30 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use gateway_admin::{
-    AdminParts, Probe, Records, ReloadOutcome, TelemetryParts, admin_router, telemetry_router,
-};
+use gateway_admin::{ReloadOutcome, admin_router, telemetry_router};
 use gateway_proxy::{
-    AccessLog, Bound, Gateway, GatewayParts, ListenerSpec, MOVING_MAX, Moved, ProxyMetrics, bind,
+    AccessLog, Bound, Clock, Gateway, GatewayParts, MOVING_MAX, ProxyMetrics,
     register_certificates, register_new_columns, register_upstreams, serve as serve_listener,
 };
-use gateway_settings::{AccessLog as AccessLogTarget, Settings};
-use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
-use tokio::net::TcpListener;
+use gateway_settings::AccessLog as AccessLogTarget;
+use prometheus::{IntGaugeVec, Opts, Registry};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use crate::control::ControlPlane;
+use crate::control::{ControlPlane, admin_parts, telemetry_parts};
 use crate::counting::Counting;
 use crate::descriptors;
 use crate::exit::{self, Failed};
 use crate::feed::{self, Feed};
-use crate::handover;
-use crate::handover::listener_names;
 use crate::handover::predecessor::{Listeners, Predecessor};
 use crate::life::Life;
 use crate::load::Surroundings;
 use crate::logging;
 use crate::memory;
-use crate::node::{ServingNode, all_permissions};
 use crate::publish::{POLL_EVERY, Publisher};
 use crate::service::Manager;
 use crate::signals::Signals;
+use crate::sockets::Sockets;
 use crate::terminal;
 use crate::traces;
 use crate::upstreams::tend;
@@ -89,76 +84,39 @@ impl Server {
     /// address answers.
     pub(crate) fn start(path: &Path, around: Surroundings) -> Result<Server, Failed> {
         let mut predecessor = Predecessor::find().map_err(|error| failed(&error))?;
-        // Of the two providers that the tree could use, ring needs nothing but a C compiler.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let registry = Registry::new();
         let admin_token =
             around.overrides.get(ADMIN_TOKEN).cloned().or_else(|| std::env::var(ADMIN_TOKEN).ok());
-        let control = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("control")
-            .enable_all()
-            .build()
-            .map_err(|error| failed(&error))?;
-        // Before anything takes its time: until then a signal ends the process.
-        let signals = control.block_on(async { Signals::listen() });
-        let signals = signals.map_err(|error| failed(&error))?;
-        let mut feed = None;
-        let publisher = Publisher::start(path, around, &registry, |settings, at| {
-            let (opened, start) = feed::open(settings, &control, &registry, at)?;
-            feed = Some(opened);
-            Ok(start)
-        });
-        let publisher = publisher?;
+        let loaded = Loaded::load(path, around)?;
+        let Loaded { control, signals, registry, publisher, store, gateway } = loaded;
         let settings = publisher.settings().clone();
-        let descriptors = descriptors::raise();
-        let gateway = gateway(&publisher, &settings, &registry, descriptors)?;
-        build_facts(&registry).map_err(|error| failed(&error))?;
-        let mut sockets = Sockets { predecessor: predecessor.as_mut(), named: Vec::new() };
-        let bound = bind_all(&settings, &publisher, &mut sockets)?;
-        let _inside = control.enter();
+        let mut sockets = Sockets::of(predecessor.as_mut());
+        let bound = sockets.proxy(&publisher)?;
+        let inside = control.enter();
         let admin = sockets.control("admin", settings.admin.address)?;
         let telemetry = sockets.control("telemetry", settings.telemetry.address)?;
-        let sockets = sockets.named;
+        let sockets = sockets.kept();
         let addresses = Addresses {
-            proxy: bound.iter().map(Bound::address).collect(),
+            proxy: bound.iter().map(|(_, bound)| bound.address()).collect(),
             admin: admin.local_addr().map_err(|error| failed(&error))?,
             telemetry: telemetry.local_addr().map_err(|error| failed(&error))?,
         };
-        let meters = publisher.meters();
-        let clock = publisher.clock();
-        let store = feed.map(|feed| {
-            let counting = Counting::new(&feed, publisher.meters());
-            (feed, Arc::new(counting))
-        });
+        let (meters, clock) = (publisher.meters(), publisher.clock());
         let (reloads, requests) = mpsc::channel(8);
         let parts = admin_parts(&gateway, &publisher, reloads.clone(), admin_token, store.clone());
         let published = publisher.published();
         let publisher = Arc::new(std::sync::Mutex::new(publisher));
         if let Some(predecessor) = &predecessor {
             predecessor.await_turn(&meters).map_err(|error| failed(&error))?;
-            // What changed while this was loading holds from the first request on.
-            let caught_up = caught_up(&publisher, store.as_ref());
-            let caught_up = control.block_on(async { timeout(CATCH_UP, caught_up).await });
-            caught_up.unwrap_or_else(|_| Err(failed(&"what is new could not be read in time")))?;
+            control.block_on(catch_up(&publisher, store.as_ref()))?;
         }
         let (stop, stopping) = watch::channel(false);
-        let (data, moved) = data_runtime(&gateway, bound, &stopping);
+        let (data, listeners) = data_runtime(&gateway, bound, &stopping);
         let telemetry = (telemetry, telemetry_router(telemetry_parts(&gateway, registry)));
         let control_plane = ControlPlane::serve([(admin, admin_router(parts)), telemetry]);
         control.spawn(tend(published));
         if let Some((feed, counting)) = &store {
-            let now = || {
-                let clock = Arc::clone(&clock);
-                move || clock.wall()
-            };
-            control.spawn(feed.clone().run(Arc::clone(&publisher)));
-            control.spawn(feed.clone().beat(now()));
-            control.spawn(Arc::clone(counting).run(now()));
+            follow_store(&control, feed, counting, &publisher, &clock);
         }
-        // They were bound first.
-        let names = sockets.iter().map(|(name, _)| name.clone());
-        let listeners: Listeners = names.zip(moved).collect();
         let predecessor_ended = match predecessor {
             Some(predecessor) => {
                 predecessor.follow(listeners.clone()).map_err(|error| failed(&error))?
@@ -185,7 +143,7 @@ impl Server {
             clock,
             manager,
         };
-        drop(_inside);
+        drop(inside);
         let server = Server { control, addresses, life };
         server.announce();
         server.life.manager.ready(SERVING);
@@ -221,16 +179,57 @@ impl Server {
     }
 }
 
-fn failed(error: &dyn std::fmt::Display) -> Failed {
+pub(crate) fn failed(error: &dyn std::fmt::Display) -> Failed {
     (exit::FAILED, vec![error.to_string()])
+}
+
+/// What is there before anything listens.
+struct Loaded {
+    control: tokio::runtime::Runtime,
+    signals: Signals,
+    registry: Registry,
+    publisher: Publisher,
+    store: Option<(Feed, Arc<Counting>)>,
+    gateway: Arc<Gateway>,
+}
+
+impl Loaded {
+    fn load(path: &Path, around: Surroundings) -> Result<Loaded, Failed> {
+        // Of the two providers that the tree could use, ring needs nothing but a C compiler.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let registry = Registry::new();
+        let control = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("control")
+            .enable_all()
+            .build()
+            .map_err(|error| failed(&error))?;
+        // Before anything takes its time: until then a signal ends the process.
+        let signals = control.block_on(async { Signals::listen() });
+        let signals = signals.map_err(|error| failed(&error))?;
+        let mut feed = None;
+        let publisher = Publisher::start(path, around, &registry, |settings, at| {
+            let (opened, start) = feed::open(settings, &control, &registry, at)?;
+            feed = Some(opened);
+            Ok(start)
+        });
+        let publisher = publisher?;
+        let store = feed.map(|feed| {
+            let counting = Counting::new(&feed, publisher.meters());
+            (feed, Arc::new(counting))
+        });
+        let gateway = gateway(&publisher, &registry, descriptors::raise())?;
+        build_facts(&registry).map_err(|error| failed(&error))?;
+        Ok(Loaded { control, signals, registry, publisher, store, gateway })
+    }
 }
 
 fn gateway(
     publisher: &Publisher,
-    settings: &Settings,
     registry: &Registry,
     descriptors: u64,
 ) -> Result<Arc<Gateway>, Failed> {
+    let settings = publisher.settings();
     let access_log = match &settings.telemetry.access_log {
         AccessLogTarget::Stdout => AccessLog::stdout(),
         AccessLogTarget::Off => Ok(AccessLog::off()),
@@ -279,129 +278,55 @@ fn build_facts(registry: &Registry) -> prometheus::Result<()> {
     registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
 }
 
-/// Listening sockets: a predecessor's where it has one of that name, else new ones.
-struct Sockets<'a> {
-    predecessor: Option<&'a mut Predecessor>,
-    /// Each once more, to be handed over in turn.
-    named: Vec<(String, std::net::TcpListener)>,
-}
-
-impl Sockets<'_> {
-    fn inherited(&mut self, name: &str) -> Option<std::net::TcpListener> {
-        self.predecessor.as_mut()?.socket(name)
-    }
-
-    fn keep(
-        &mut self,
-        name: String,
-        copy: std::io::Result<std::net::TcpListener>,
-    ) -> Result<(), Failed> {
-        self.named.push((name, copy.map_err(|error| failed(&error))?));
-        Ok(())
-    }
-
-    /// The socket of admin or telemetry.
-    fn control(&mut self, role: &str, address: SocketAddr) -> Result<TcpListener, Failed> {
-        let name = handover::name(role, address);
-        let refused = |error| failed(&format!("cannot listen on {address} ({role}): {error}"));
-        let socket = match self.inherited(&name) {
-            Some(socket) => socket,
-            None => std::net::TcpListener::bind(address).map_err(refused)?,
-        };
-        socket.set_nonblocking(true).map_err(refused)?;
-        self.keep(name, socket.try_clone())?;
-        TcpListener::from_std(socket).map_err(refused)
-    }
-}
-
-fn bind_all(
-    settings: &Settings,
-    publisher: &Publisher,
-    sockets: &mut Sockets<'_>,
-) -> Result<Vec<Bound>, Failed> {
-    let mut all = Vec::new();
-    let names = listener_names(settings.listeners.iter().map(|listener| listener.address));
-    let listeners = settings.listeners.iter().zip(publisher.tls()).zip(names);
-    for (place, ((listener, tls), name)) in listeners.enumerate() {
-        let spec = ListenerSpec {
-            place,
-            address: listener.address.to_string(),
-            tls: tls.cloned(),
-            trusted_proxies: listener.trusted_proxies.clone(),
-            h2c: listener.h2c,
-        };
-        let bound = bind(spec, sockets.inherited(&name)).map_err(|error| failed(&error))?;
-        sockets.keep(name, bound.socket())?;
-        all.push(bound);
-    }
-    Ok(all)
-}
-
-/// Brings what changed since everything was read; without it a key that was revoked meanwhile would live.
-async fn caught_up(
+/// Brings what changed since everything was read, to hold from the first request on; without it a key that was
+/// revoked meanwhile would live.
+async fn catch_up(
     publisher: &SharedPublisher,
     store: Option<&(Feed, Arc<Counting>)>,
 ) -> Result<(), Failed> {
-    blocking(publisher, Publisher::poll).await;
-    let Some((feed, _)) = store else { return Ok(()) };
-    feed.bring(publisher).await.map(drop).map_err(|error| failed(&format!("the store: {error}")))
+    let caught_up = async {
+        blocking(publisher, Publisher::poll).await;
+        let Some((feed, _)) = store else { return Ok(()) };
+        let brought = feed.bring(publisher).await;
+        brought.map(drop).map_err(|error| failed(&format!("the store: {error}")))
+    };
+    let late = |_| Err(failed(&"what is new could not be read in time"));
+    timeout(CATCH_UP, caught_up).await.unwrap_or_else(late)
+}
+
+/// Brings what is new in the store, and tells it of this node and of usage.
+fn follow_store(
+    control: &tokio::runtime::Runtime,
+    feed: &Feed,
+    counting: &Arc<Counting>,
+    publisher: &SharedPublisher,
+    clock: &Arc<Clock>,
+) {
+    let now = || {
+        let clock = Arc::clone(clock);
+        move || clock.wall()
+    };
+    control.spawn(feed.clone().run(Arc::clone(publisher)));
+    control.spawn(feed.clone().beat(now()));
+    control.spawn(Arc::clone(counting).run(now()));
 }
 
 /// One single-thread runtime a core: connections stay where they were accepted.
 fn data_runtime(
     gateway: &Arc<Gateway>,
-    bound: Vec<Bound>,
+    bound: Vec<(String, Bound)>,
     stopping: &watch::Receiver<bool>,
-) -> (pingora_runtime::Runtime, Vec<mpsc::Sender<Moved>>) {
+) -> (pingora_runtime::Runtime, Listeners) {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let data = pingora_runtime::Runtime::new_no_steal(cores, "proxy");
-    let mut senders = Vec::new();
-    for listener in bound {
+    let mut listeners = Vec::new();
+    for (name, listener) in bound {
         let (sender, moved) = mpsc::channel(MOVING_MAX);
         let serving = serve_listener(Arc::clone(gateway), listener, moved, stopping.clone());
         data.get_handle().spawn(serving);
-        senders.push(sender);
+        listeners.push((name, sender));
     }
-    (data, senders)
-}
-
-fn telemetry_parts(gateway: &Arc<Gateway>, registry: Registry) -> TelemetryParts {
-    let gateway = Arc::clone(gateway);
-    TelemetryParts {
-        metrics: Arc::new(move || {
-            TextEncoder::new().encode_to_string(&registry.gather()).unwrap_or_default()
-        }),
-        probe: Arc::new(move || if gateway.is_draining() { Probe::Draining } else { Probe::Ready }),
-    }
-}
-
-fn admin_parts(
-    gateway: &Arc<Gateway>,
-    publisher: &Publisher,
-    reloads: mpsc::Sender<Reload>,
-    admin_token: Option<String>,
-    store: Option<(Feed, Arc<Counting>)>,
-) -> AdminParts {
-    let directory = publisher.directory();
-    let records = match &store {
-        Some((feed, _)) => Records::Store(Arc::clone(&feed.store)),
-        None => Records::File(Arc::new(move || {
-            Arc::clone(&directory.lock().unwrap_or_else(PoisonError::into_inner))
-        })),
-    };
-    let token = admin_token.filter(|token| !token.is_empty());
-    let node = ServingNode {
-        gateway: Arc::clone(gateway),
-        published: publisher.published(),
-        clock: publisher.clock(),
-        settings: publisher.shared_settings(),
-        tokens: publisher.tokens(),
-        token: token.map(|token| all_permissions(ADMIN_TOKEN, &token)),
-        outcome: publisher.outcome(),
-        reloads,
-        store,
-    };
-    AdminParts { records, node: Arc::new(node) }
+    (data, listeners)
 }
 
 /// The publisher's task: looks at the files, reloads on demand.
