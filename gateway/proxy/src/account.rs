@@ -8,9 +8,9 @@ use http::Version;
 use pingora::protocols::http::ServerSession;
 
 use crate::access_log::AccessRecord;
+use crate::arrival::Arrival;
 use crate::exchange::{AuthResult, Exchange};
 use crate::gateway::Gateway;
-use crate::head::Arrival;
 use crate::metrics::ProxyMetrics;
 use crate::spans::{CallFacts, OTHER_METHOD, Recording, SpanFacts, method_name};
 

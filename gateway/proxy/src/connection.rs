@@ -19,10 +19,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 
+use crate::arrival::ListenerFacts;
 use crate::capacity::Shed;
 use crate::gateway::{Ending, Gateway};
 use crate::h2_connection::Http2;
-use crate::head::ListenerFacts;
 use crate::incoming::{HeadRead, IDLE, Opening, READ_BYTES, opening, read_head};
 use crate::moving::{Means, move_on, peer_of};
 use crate::respond::raw_problem;

@@ -1,6 +1,5 @@
 //! One request from its head to its record, in order, on one snapshot and one clock reading.
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,21 +11,20 @@ use gateway_policy::{
     Admission, Admitted, Bounds, Denial, Meters, Paid, Principal, Problem, ProblemCode, Published,
     Refusal, Snapshot, Use, admit,
 };
+use http::Method;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, Version};
-use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::time::timeout;
 use tokio::sync::mpsc;
 
 use crate::access_log::AccessLog;
 use crate::account;
+use crate::arrival::{Arrival, ListenerFacts, WireFacts, peer_of, target_of};
 use crate::capacity::{Capacity, Shed, turned_away};
 use crate::clock::Clock;
 use crate::docs::{CONTENT_SECURITY_POLICY, Docs, Page};
 use crate::exchange::{AuthResult, Exchange, Failure, Fault};
-use crate::h2_head;
-use crate::head::{Arrival, ListenerFacts, TRACEPARENT, WireFacts, X_REQUEST_ID};
+use crate::head::{TRACEPARENT, X_REQUEST_ID};
 use crate::metrics::{Counted, ProxyMetrics};
 use crate::moving::{Moved, Successor};
 use crate::panics::{Panicked, contained};
@@ -255,7 +253,7 @@ impl Gateway {
         exchange: &mut Exchange,
         arrival: &Arrival<'_>,
     ) -> Result<(), Failure> {
-        if let Some(code) = over_bounds(arrival.head, arrival.target, exchange) {
+        if let Some(code) = arrival.over_bounds(&exchange.serving.snapshot.rules.bounds) {
             return Err(Failure::told(Problem::new(code), Fault::Client));
         }
         #[cfg(test)]
@@ -395,43 +393,4 @@ async fn conclude(
     // To end it in form is to write, which a client that does not read could hold up for ever.
     let _ = timeout(FAREWELL, session.shutdown()).await;
     Ending::Cut
-}
-
-/// Bounds that the raw head of HTTP/1 met already and a head of HTTP/2 meets here.
-fn over_bounds(head: &RequestHeader, target: &[u8], exchange: &Exchange) -> Option<ProblemCode> {
-    let bounds = &exchange.serving.snapshot.rules.bounds;
-    if target.len() > bounds.target_bytes {
-        return Some(ProblemCode::TargetTooLong);
-    }
-    if head.headers.len() > bounds.headers || header_bytes(&head.headers) > bounds.header_bytes {
-        return Some(ProblemCode::HeadersTooLarge);
-    }
-    (head.version == Version::HTTP_2 && !h2_head::is_sound(head)).then_some(ProblemCode::BadRequest)
-}
-
-fn header_bytes(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
-}
-
-/// Path and query byte for byte; an absolute form, whose host the raw look has compared, loses its
-/// scheme and authority (RFC 9112 §3.2.2).
-fn target_of(head: &RequestHeader) -> Vec<u8> {
-    let raw = head.raw_path();
-    let scheme = ["http://", "https://"].iter().find(|scheme| {
-        raw.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()))
-    });
-    match scheme {
-        None => raw.to_vec(),
-        Some(scheme) => {
-            let rest = &raw[scheme.len()..];
-            let path = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
-            let path = &rest[path..];
-            if path.first() == Some(&b'/') { path.to_vec() } else { [b"/", path].concat() }
-        }
-    }
-}
-
-fn peer_of(session: &ServerSession) -> SocketAddr {
-    let inet = session.client_addr().and_then(|address| address.as_inet());
-    inet.copied().unwrap_or(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)))
 }

@@ -15,10 +15,10 @@ use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::server::ShutdownWatch;
 
+use crate::arrival::{ListenerFacts, WireFacts};
 use crate::connection::write_time;
 use crate::gateway::{Ending, Gateway};
 use crate::h2_watch::Http2Watch;
-use crate::head::{ListenerFacts, WireFacts};
 use crate::incoming::IDLE;
 use crate::watched::Watched;
 

@@ -1,22 +1,20 @@
-//! Heads on their way in and up: the request as decisions see it, and the request as it goes on.
+//! Heads on their way up: the request as it goes on, and the answer's as it comes back.
 //!
 //! What goes up is built from nothing: the route's target byte for byte, a short list of the
 //! client's headers, and the gateway's own. A header that is not named here stays behind, and
 //! with it the credential, every hop-by-hop header and any copy of the gateway's identity headers.
 
-use std::net::{IpAddr, SocketAddr};
-
-use gateway_policy::{Admission, RequestHead};
+use gateway_policy::Admission;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Scheme;
 use http::{Method, Request, Uri, Version};
-use ipnet::IpNet;
 use pingora::http::RequestHeader;
 
-use crate::client_address::{client_address, forwarded_for};
+use crate::arrival::Arrival;
+use crate::client_address::forwarded_for;
 use crate::exchange::Exchange;
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_COLONNADE_KEY_ID: HeaderName = HeaderName::from_static("x-colonnade-key-id");
@@ -30,65 +28,6 @@ pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent"
 
 /// What a request that goes up usually has.
 const HEADERS_UP: usize = 24;
-
-/// What a listener knows that a request does not say.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct ListenerFacts {
-    /// Its number in the configuration, from 0.
-    pub(crate) place: usize,
-    pub(crate) trusted_proxies: Vec<IpNet>,
-    pub(crate) tls: bool,
-    pub(crate) h2c: bool,
-}
-
-/// What only the bytes on the wire told.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct WireFacts {
-    pub(crate) padded_credential: bool,
-}
-
-/// A request as it arrived. Not `Debug`: the key stands in its headers.
-#[derive(Clone, Copy)]
-pub(crate) struct Arrival<'a> {
-    pub(crate) head: &'a RequestHeader,
-    /// Path and query, byte for byte.
-    pub(crate) target: &'a [u8],
-    pub(crate) peer: SocketAddr,
-    pub(crate) listener: &'a ListenerFacts,
-    pub(crate) wire: WireFacts,
-}
-
-impl<'a> Arrival<'a> {
-    /// The request as the admission sees it.
-    pub(crate) fn request(&self) -> RequestHead<'a> {
-        RequestHead {
-            method: &self.head.method,
-            target: self.target,
-            headers: &self.head.headers,
-            client: self.client(),
-            padded_credential: self.wire.padded_credential,
-        }
-    }
-
-    /// The address that the request comes from.
-    pub(crate) fn client(&self) -> IpAddr {
-        let (peer, trusted) = (self.peer.ip(), &self.listener.trusted_proxies);
-        if trusted.is_empty() {
-            return peer.to_canonical();
-        }
-        client_address(peer, self.forwarded_for(), trusted)
-    }
-
-    /// Whether its headers about earlier hops are believed.
-    pub(crate) fn is_from_trusted_proxy(&self) -> bool {
-        let peer = self.peer.ip().to_canonical();
-        self.listener.trusted_proxies.iter().any(|net| net.contains(&peer))
-    }
-
-    fn forwarded_for(&self) -> impl Iterator<Item = &'a [u8]> {
-        self.head.headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes)
-    }
-}
 
 /// The method that goes up. Whether a row that stands alone is hidden shows in its body alone, so
 /// HEAD asks there as GET does: it must not tell of rows that GET hides.

@@ -15,7 +15,7 @@ use pingora::time::timeout;
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout_at};
 
-use crate::head::WireFacts;
+use crate::arrival::WireFacts;
 use crate::raw_head::{HeadBounds, HeadFault, Scan, scan};
 
 /// How long a connection may idle between two requests.

@@ -11,6 +11,7 @@ mod accept;
 mod access_log;
 mod account;
 mod answer;
+mod arrival;
 mod asked;
 mod balance;
 mod breaker;

@@ -10,9 +10,9 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::accept::accept;
+use crate::arrival::ListenerFacts;
 use crate::connection::Connections;
 use crate::gateway::Gateway;
-use crate::head::ListenerFacts;
 use crate::moving::{Moved, adopt};
 use crate::tls::Tls;
 

@@ -17,10 +17,10 @@ use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::time::timeout;
 
+use crate::arrival::Arrival;
 use crate::carry::carry;
 use crate::clock::waited;
 use crate::exchange::{Exchange, Failure, Fault};
-use crate::head::Arrival;
 use crate::reach::reach;
 use crate::respond::ClientGone;
 use crate::upstream::{Permit, Shed, Upstream};

@@ -17,12 +17,12 @@ use tokio::sync::watch;
 
 use crate::accept::accept;
 use crate::access_log::AccessLog;
+use crate::arrival::ListenerFacts;
 use crate::clock::Clock;
 use crate::connection::Connections;
 use crate::docs::Docs;
 use crate::exchange::Exchange;
 use crate::gateway::{Gateway, GatewayParts, Serving};
-use crate::head::ListenerFacts;
 use crate::metrics::ProxyMetrics;
 use crate::respond::{Draft, Framing};
 use crate::upstreams::Upstreams;
