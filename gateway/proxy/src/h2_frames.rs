@@ -7,11 +7,11 @@
 //!
 //! **Frames that are no answer.** `h2` takes resets of streams that are gone, WINDOW_UPDATEs, priorities and
 //! GOAWAYs without end, and a core is busy with them though nothing was asked. They are held here against what
-//! was asked and carried, as those of clients are (`h2_guard`); beyond it the connection ends.
+//! was asked and carried, as those of clients are (`h2_worth`); beyond it the connection ends.
 //!
 //! Cost: a look at the head of each frame.
 //!
-//! Sources: RFC 9113 §4.1 (frames), §6.1 (DATA, padding), §10.5 (denial of service).
+//! Sources: RFC 9113 §4.1 (frames), §6.1 (DATA, padding).
 
 use std::io;
 use std::pin::Pin;
@@ -21,18 +21,10 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-const DATA: u8 = 0;
-const END_STREAM: u8 = 0x1;
-const PADDED: u8 = 0x8;
-const HEAD_BYTES: usize = 9;
-
-/// Frames that are no body: those that a connection may have before anything was asked, and for each request.
-const FRAMES_BEFORE: u64 = 1_000;
-const FRAMES_PER_REQUEST: u64 = 32;
-/// Bytes of bodies, either way, that are worth one such frame.
-const CARRIED_BYTES_PER_FRAME: u64 = 1 << 10;
-/// A long frame counts as one for each of these.
-const PAYLOAD_BYTES_PER_FRAME: u64 = 128;
+use crate::h2_worth::{
+    CARRIED_BYTES_PER_FRAME, DATA, END_STREAM, FRAMES_BEFORE, FRAMES_PER_REQUEST, Flood,
+    HEAD_BYTES, PADDED, cost, payload_bytes,
+};
 
 /// What is known of a connection's frames.
 #[derive(Debug, Default)]
@@ -42,11 +34,6 @@ pub(crate) struct Counts {
     /// Requests that were begun.
     pub(crate) requests: AtomicU64,
 }
-
-/// More frames came than the requests are worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("more frames than its answers are worth")]
-struct Flood;
 
 /// A connection, read through a count.
 pub(crate) struct Counted<S> {
@@ -73,9 +60,9 @@ impl<S> Counted<S> {
     fn judge(&self) -> Result<(), Flood> {
         let requests = self.counts.requests.load(Ordering::Acquire);
         let carried = self.sent_bytes + self.frames.body_bytes;
-        let worth = FRAMES_BEFORE
-            + requests.saturating_mul(FRAMES_PER_REQUEST)
-            + carried / CARRIED_BYTES_PER_FRAME;
+        let worth = u64::from(FRAMES_BEFORE)
+            + requests.saturating_mul(FRAMES_PER_REQUEST.into())
+            + carried / CARRIED_BYTES_PER_FRAME as u64;
         if self.frames.others > worth { Err(Flood) } else { Ok(()) }
     }
 }
@@ -83,9 +70,10 @@ impl<S> Counted<S> {
 /// Where in the frames of a server a read has ended.
 #[derive(Debug, Default)]
 struct Frames {
-    /// With the length of the padding, where a DATA frame has one.
-    head: [u8; HEAD_BYTES + 1],
-    /// So many bytes of it have come.
+    head: [u8; HEAD_BYTES],
+    /// Its length, where a DATA frame tells of one behind its head.
+    padding: u8,
+    /// So many bytes of both have come.
     seen: usize,
     /// Of the payload, still to come.
     left: usize,
@@ -106,7 +94,7 @@ impl Frames {
                 return empty;
             };
             bytes = rest;
-            self.head[self.seen] = *byte;
+            *self.head.get_mut(self.seen).unwrap_or(&mut self.padding) = *byte;
             self.seen += 1;
             if self.seen >= HEAD_BYTES {
                 empty += usize::from(self.may_end_head());
@@ -116,20 +104,20 @@ impl Frames {
 
     /// Goes on to the payload if the head is whole; whether it is that of an empty frame.
     fn may_end_head(&mut self) -> bool {
-        let [high, middle, low, kind, flags, ..] = self.head;
-        let length = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
+        let [_, _, _, kind, flags, ..] = self.head;
+        let length = payload_bytes(&self.head);
         let is_padded = kind == DATA && flags & PADDED != 0 && length > 0;
         if is_padded && self.seen == HEAD_BYTES {
             return false;
         }
-        let padding = if is_padded { usize::from(self.head[HEAD_BYTES]) } else { 0 };
+        let padding = if is_padded { usize::from(self.padding) } else { 0 };
         self.left = length - usize::from(is_padded);
         self.seen = 0;
         let is_empty = self.left == padding;
         if kind == DATA && !is_empty {
             self.body_bytes += length as u64;
         } else {
-            self.others += 1 + length as u64 / PAYLOAD_BYTES_PER_FRAME;
+            self.others += u64::from(cost(length));
         }
         kind == DATA && flags & END_STREAM == 0 && is_empty
     }

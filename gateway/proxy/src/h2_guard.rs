@@ -4,7 +4,7 @@
 //! unpacks to (CVE-2024-27316), what it resets by itself. It leaves open what a connection may ask for in
 //! work that is no request: it answers every PING and SETTINGS, and takes a request that is reset off its
 //! count at once (CVE-2023-44487). Those are counted here, against what the client's
-//! requests and their answers are worth, so that no clock is needed: who asks for much may send much.
+//! requests and their answers are worth (`h2_worth.rs`): who asks for much may send much.
 //! Beyond it the connection ends.
 //!
 //! Not here: the meaning of fields (`h2_path.rs`), the time that a head may take (`h2_watch.rs`).
@@ -14,27 +14,21 @@
 //! Sources: RFC 9113 §4.1, §6 (frames), §10.5 (denial of service).
 
 use crate::h2_path::{Fields, Unreadable};
+use crate::h2_worth::{
+    CARRIED_BYTES_PER_FRAME, DATA, END_STREAM, FRAMES_BEFORE, FRAMES_PER_REQUEST, Flood,
+    HEAD_BYTES, PADDED, cost, payload_bytes,
+};
 
 const PREFACE_BYTES: usize = 24;
-const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
-const PADDED: u8 = 0x8;
 const PRIORITY: u8 = 0x20;
 const PRIORITY_BYTES: usize = 5;
 
-/// Frames that are no request and no body: those of a client that begins, and what a request and an
-/// answer are worth beyond. PINGs, SETTINGS, WINDOW_UPDATEs, priorities, empty DATA, unknown ones.
-const FRAMES_BEFORE: u32 = 1_000;
-const FRAMES_PER_REQUEST: u32 = 32;
+/// Frames that are no request and no body, hoarded.
 const FRAMES_MAX: u32 = 10_000;
-/// An answer's bytes that are worth one such frame.
-const ANSWERED_BYTES_PER_FRAME: usize = 1 << 10;
-/// A long frame counts as one for each of these.
-const PAYLOAD_BYTES_PER_FRAME: usize = 128;
 /// Requests that may be reset: so many, and of the rest each second one.
 const RESETS_BEFORE: u32 = 200;
 const RESETS_MAX: u32 = 1_000;
@@ -46,8 +40,8 @@ const RESET_COST: u32 = 2;
 pub(crate) enum GuardFault {
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
-    #[error("more frames than its requests are worth")]
-    Flood,
+    #[error(transparent)]
+    Flood(#[from] Flood),
 }
 
 /// Follows what one client sends, from the preface on.
@@ -56,10 +50,10 @@ pub(crate) struct Guard {
     part: Part,
     /// Bytes left of the part, or of the frame's payload.
     left: usize,
-    head: [u8; 9],
+    head: [u8; HEAD_BYTES],
     padding: usize,
     fields: Fields,
-    flood: Flood,
+    budget: Budget,
     /// A header block is under way.
     in_block: bool,
     /// Frames and header blocks that are over.
@@ -83,10 +77,10 @@ impl Default for Guard {
         Guard {
             part: Part::Preface,
             left: PREFACE_BYTES,
-            head: [0; 9],
+            head: [0; HEAD_BYTES],
             padding: 0,
             fields: Fields::default(),
-            flood: Flood::default(),
+            budget: Budget::default(),
             in_block: false,
             whole: 0,
         }
@@ -125,7 +119,7 @@ impl Guard {
 
     /// So much went the other way: an answer is worth the frames that make room for it.
     pub(crate) fn answered(&mut self, bytes: usize) {
-        self.flood.answered(bytes);
+        self.budget.answered(bytes);
     }
 
     /// Which frame or header block has begun and is not over, if it is one that must be whole in its
@@ -144,7 +138,7 @@ impl Guard {
     }
 
     fn frame_head(&mut self, byte: u8) -> usize {
-        self.head[9 - self.left] = byte;
+        self.head[HEAD_BYTES - self.left] = byte;
         self.left -= 1;
         1
     }
@@ -154,7 +148,7 @@ impl Guard {
     }
 
     fn payload(&self) -> usize {
-        usize::from(self.head[0]) << 16 | usize::from(self.head[1]) << 8 | usize::from(self.head[2])
+        payload_bytes(&self.head)
     }
 
     fn pad_length_bytes(&self) -> usize {
@@ -203,7 +197,7 @@ impl Guard {
     fn behind_head(&mut self) -> Result<Part, GuardFault> {
         self.left = self.payload();
         self.padding = 0;
-        self.flood.frame(self.head[3], self.head[4], self.left)?;
+        self.budget.frame(self.head[3], self.head[4], self.left)?;
         match self.head[3] {
             HEADERS => {
                 self.in_block = true;
@@ -225,22 +219,22 @@ impl Guard {
 
 /// What a client may still ask for beside requests and bodies.
 #[derive(Debug)]
-struct Flood {
+struct Budget {
     frames: u32,
     resets: u32,
     /// Bytes of answers that are not worth a frame yet.
     answered: usize,
 }
 
-impl Default for Flood {
-    fn default() -> Flood {
-        Flood { frames: FRAMES_BEFORE, resets: RESETS_BEFORE * RESET_COST, answered: 0 }
+impl Default for Budget {
+    fn default() -> Budget {
+        Budget { frames: FRAMES_BEFORE, resets: RESETS_BEFORE * RESET_COST, answered: 0 }
     }
 }
 
-impl Flood {
+impl Budget {
     /// A frame's head has come.
-    fn frame(&mut self, kind: u8, flags: u8, payload: usize) -> Result<(), GuardFault> {
+    fn frame(&mut self, kind: u8, flags: u8, payload: usize) -> Result<(), Flood> {
         match kind {
             HEADERS => {
                 self.frames = (self.frames + FRAMES_PER_REQUEST).min(FRAMES_MAX);
@@ -251,24 +245,21 @@ impl Flood {
             CONTINUATION => Ok(()),
             DATA if payload > 0 || flags & END_STREAM != 0 => Ok(()),
             RST_STREAM => spend(&mut self.resets, RESET_COST),
-            _ => {
-                let cost = 1 + payload / PAYLOAD_BYTES_PER_FRAME;
-                spend(&mut self.frames, u32::try_from(cost).unwrap_or(u32::MAX))
-            }
+            _ => spend(&mut self.frames, cost(payload)),
         }
     }
 
     fn answered(&mut self, bytes: usize) {
         self.answered += bytes;
-        let worth = self.answered / ANSWERED_BYTES_PER_FRAME;
-        self.answered %= ANSWERED_BYTES_PER_FRAME;
+        let worth = self.answered / CARRIED_BYTES_PER_FRAME;
+        self.answered %= CARRIED_BYTES_PER_FRAME;
         let worth = u32::try_from(worth).unwrap_or(FRAMES_MAX);
         self.frames = self.frames.saturating_add(worth).min(FRAMES_MAX);
     }
 }
 
-fn spend(left: &mut u32, cost: u32) -> Result<(), GuardFault> {
-    *left = left.checked_sub(cost).ok_or(GuardFault::Flood)?;
+fn spend(left: &mut u32, cost: u32) -> Result<(), Flood> {
+    *left = left.checked_sub(cost).ok_or(Flood)?;
     Ok(())
 }
 

@@ -39,7 +39,7 @@ impl Http2Watch {
     /// The connection cannot go on.
     pub(crate) fn see(&mut self, bytes: &mut [u8]) -> Result<(), GuardFault> {
         let seen = self.guard.pass(bytes);
-        if matches!(seen, Err(GuardFault::Flood)) {
+        if matches!(seen, Err(GuardFault::Flood(_))) {
             self.metrics.shed(Shed::Http2Flood);
         }
         seen

@@ -40,6 +40,7 @@ mod h2_line;
 mod h2_lines;
 mod h2_path;
 mod h2_watch;
+mod h2_worth;
 mod head;
 mod health;
 mod incoming;
