@@ -18,9 +18,9 @@ from collections import Counter
 
 sys.dont_write_bytecode = True  # the repository is no place for what Python caches
 
-from fleet import ANSWER_SECONDS_MAX, BODY, Caller, bearer, running, settings, upstream  # noqa: E402
-from nodes import Clients, Node, keep_apart, ms, share  # noqa: E402
-from proofs import parser, run  # noqa: E402
+from fleet import ANSWER_SECONDS_MAX, BODY, Caller, bearer, running, settings  # noqa: E402
+from nodes import Clients, Node, ms, run_beside, share  # noqa: E402
+from proofs import parser  # noqa: E402
 
 EXCHANGES, REQUESTS = 20, 50_000
 #: What one key may ask for in all; it is asked for more, and the end falls between two exchanges.
@@ -34,13 +34,8 @@ TOOK_OVER = "another process took over"
 
 def main():
     options = arguments()
-    keep_apart()
-
-    def prove(folder):
-        with upstream(options.programs.resolve() / "colonnade-upstream", str(folder)) as service:
-            return exchange(options, Exchanged(options, folder / "one", service, **members(service)))
-
-    run("exchange", prove)
+    run_beside(options, lambda folder, service: exchange(
+        options, Exchanged(options, folder / "one", service, **members(service))))
 
 
 def arguments():

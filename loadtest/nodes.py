@@ -17,7 +17,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from fleet import ANSWER_SECONDS_MAX, Caller, Gateway, bearer, metric, settings
+from fleet import ANSWER_SECONDS_MAX, Caller, Gateway, bearer, metric, settings, upstream
+from proofs import run
 from stand import LOAD_CORE, PROXY_CORE, Running
 
 FORK = multiprocessing.get_context("fork")
@@ -25,9 +26,18 @@ FORK = multiprocessing.get_context("fork")
 WORDS_MAX = 3
 
 
-def keep_apart():
-    """What is started from here on does not take the gateway's core."""
+def run_beside(options, prove):
+    """Runs `prove(folder, service)` beside a stand-in service, and tells what it told (`proofs.py`).
+
+    What is started from here on does not take the gateway's core.
+    """
     os.sched_setaffinity(0, {LOAD_CORE})
+
+    def beside(folder):
+        with upstream(options.programs.resolve() / "colonnade-upstream", str(folder)) as service:
+            return prove(folder, service)
+
+    run(options.name, beside)
 
 
 class Node(Gateway):

@@ -16,10 +16,10 @@ from collections import Counter
 
 sys.dont_write_bytecode = True  # the repository is no place for what Python caches
 
-from fleet import Caller, bearer, running, upstream  # noqa: E402
+from fleet import Caller, bearer, running  # noqa: E402
 from index import index  # noqa: E402
-from nodes import Clients, Node, Turns, keep_apart  # noqa: E402
-from proofs import parser, run  # noqa: E402
+from nodes import Clients, Node, Turns, run_beside  # noqa: E402
+from proofs import parser  # noqa: E402
 from stand import COLUMNS  # noqa: E402
 
 FILES, SWAPS, BLOCKS = 200, 1000, 10
@@ -36,13 +36,7 @@ SAYS_LIMIT = "x-ratelimit-limit"
 
 def main():
     options = arguments()
-    keep_apart()
-
-    def prove(folder):
-        with upstream(options.programs.resolve() / "colonnade-upstream", str(folder)) as service:
-            return options.proof(options, Node(options, folder / "one", service))
-
-    run(options.name, prove)
+    run_beside(options, lambda folder, service: options.proof(options, Node(options, folder / "one", service)))
 
 
 def arguments():

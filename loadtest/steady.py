@@ -17,9 +17,9 @@ from collections import Counter
 
 sys.dont_write_bytecode = True  # the repository is no place for what Python caches
 
-from fleet import running, upstream  # noqa: E402
-from nodes import Clients, Node, Turns, keep_apart, slope, status_is  # noqa: E402
-from proofs import parser, run  # noqa: E402
+from fleet import running  # noqa: E402
+from nodes import Clients, Node, Turns, run_beside, slope, status_is  # noqa: E402
+from proofs import parser  # noqa: E402
 
 SLOPE_KIB_A_MINUTE_MAX = 1024
 #: Each leaves a dead key of about 2.7 KB, so that the flaw is some 3 MiB a minute.
@@ -36,13 +36,7 @@ BLOCKS, BLOCK_SECONDS = 10, 4
 
 def main():
     options = arguments()
-    keep_apart()
-
-    def prove(folder):
-        with upstream(options.programs.resolve() / "colonnade-upstream", str(folder)) as service:
-            return options.proof(options, Node(options, folder / "one", service))
-
-    run(options.name, prove)
+    run_beside(options, lambda folder, service: options.proof(options, Node(options, folder / "one", service)))
 
 
 def arguments():

@@ -15,9 +15,8 @@ sys.dont_write_bytecode = True  # the repository is no place for what Python cac
 from clocks import LIBRARY, clocks, library  # noqa: E402
 from descriptors import descriptors  # noqa: E402
 from disk import disk  # noqa: E402
-from fleet import upstream  # noqa: E402
-from nodes import keep_apart  # noqa: E402
-from proofs import parser, run, skip  # noqa: E402
+from nodes import run_beside  # noqa: E402
+from proofs import parser, skip  # noqa: E402
 
 #: Set for the process that has mounts of its own.
 INSIDE = "PROOF_HAS_MOUNTS"
@@ -29,13 +28,7 @@ def main():
         with_mounts_of_its_own()
     if options.name == "clocks" and not library():
         skip(options.name, f"{LIBRARY} is not there (Debian package libfaketime)")
-    keep_apart()
-
-    def prove(folder):
-        with upstream(options.programs.resolve() / "colonnade-upstream", str(folder)) as service:
-            return options.proof(options, folder, service)
-
-    run(options.name, prove)
+    run_beside(options, lambda folder, service: options.proof(options, folder, service))
 
 
 def arguments():
