@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
-use crate::response_h2::{
-    DATA, END_HEADERS, END_STREAM, HEADERS, Http2, PING, PREFACE, RST_STREAM, SETTINGS,
-    WINDOW_UPDATE, frame,
-};
+use crate::response_h2::{Http2, PREFACE};
 use crate::samples::CALLS;
+use crate::support::frames::{
+    DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame,
+};
 use crate::support::{Config, Directory, Gate, Gateway, Key, Reply, Upstream, waiting};
 
 const CONTINUATION: u8 = 9;

@@ -7,24 +7,16 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
+use crate::support::frames::{
+    ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE,
+    frame,
+};
 use crate::support::waiting::DEADLINE;
 
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-pub(crate) const DATA: u8 = 0;
-pub(crate) const HEADERS: u8 = 1;
-pub(crate) const RST_STREAM: u8 = 3;
-pub(crate) const SETTINGS: u8 = 4;
-pub(crate) const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-pub(crate) const WINDOW_UPDATE: u8 = 8;
-
 /// The widest window of a stream.
 const WIDEST: u32 = 0x7fff_ffff;
-
-pub(crate) const END_STREAM: u8 = 1;
-const ACK: u8 = 1;
-pub(crate) const END_HEADERS: u8 = 4;
 
 /// What came on one stream.
 #[derive(Debug, Default, Clone)]
@@ -47,12 +39,6 @@ pub(crate) struct Http2 {
     next: u32,
     /// The other side takes no further request.
     pub(crate) is_going: bool,
-}
-
-/// A frame (RFC 9113 section 4.1).
-pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = (payload.len() as u32).to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
 impl Http2 {
