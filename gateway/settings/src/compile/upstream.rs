@@ -48,7 +48,9 @@ fn check(settings: &UpstreamSettings, place: &Path<'_>, context: &mut Context<'_
     }
     if let Some(tls) = &settings.tls {
         check_tls(tls, &place.key("tls"), context);
-    } else if settings.http2 == Http2Settings::Auto {
+    } else if settings.http2 == Http2Settings::Auto
+        && !context.report.is_spoiled(&place.key("tls").to_string())
+    {
         let help = "add `tls`; or `only`, where the servers are known to speak HTTP/2 without it";
         context
             .fault(&place.key("http2"), "`auto` asks in the TLS handshake, and there is no `tls`")
