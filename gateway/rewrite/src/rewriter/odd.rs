@@ -11,7 +11,7 @@ use super::plain::Scalar;
 use super::scalar::name_of;
 use super::{Rewriter, plain};
 use crate::index::Index;
-use crate::scan::{self, Lanes, Tail, space_end};
+use crate::scan::{self, Lanes, Padded, Tail, space_end};
 
 /// A place of a member: the bracket or comma before it, where what was kept and not yet handed over begins,
 /// and one if that comma is not to be written.
@@ -95,8 +95,12 @@ impl Rewriter {
         }
         if is_id {
             self.named(piece, value, end);
-        } else {
+        } else if member.lead.is_tight {
             self.output.range(piece, value, end);
+        } else {
+            // What is kept next does not touch it.
+            let bytes = piece.get(value..).unwrap_or_default();
+            self.output.padded(piece, Padded { bytes, len: end.saturating_sub(value) });
         }
         true
     }
