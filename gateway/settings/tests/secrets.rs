@@ -140,6 +140,10 @@ fn a_record_whose_name_or_id_is_a_key_is_left_out() {
         ("k1", format!("name: {hex}"), false),
         ("k1", format!("name: avoca_{hex}"), false),
         ("k1", format!("name: avoca_{}", &hex[..16]), false),
+        ("k1", format!("name: \"CRM (avoca_{hex})\""), false),
+        ("k1", format!("owner: \"avoca_{hex}/\""), false),
+        ("k1", format!("name: \"xavoca_{} y\"", &hex[..16]), false),
+        ("k1", "name: \"the avoca_crm integration\"".to_owned(), true),
         (&*format!("avoca_{hex}"), "name: CRM".to_owned(), false),
     ] {
         let (said, keys) = said_of(&record(id, &fields));
@@ -174,6 +178,7 @@ fn an_account_that_would_show_a_key_is_left_out() {
         "name: goodkey1",
         "assistants: { names: { a: goodkey1 } }",
         "assistants: { fallback: goodkey1 }",
+        "name: \"of avoca_0123456789abcdef0123\"",
     ] {
         let text = format!(
             "version: 1\naccounts:\n  acme:\n    plan: p\n    {field}\n    keys: {{ good: {{ digest: \"{}\", scopes: [calls:read] }} }}\n",

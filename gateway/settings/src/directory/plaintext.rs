@@ -3,7 +3,8 @@
 //! Names and ids are shown: in `/api/key`, in logs, to upstreams, an assistant's name to every
 //! customer. So a record is left out when one of them is the text of a key: when a digest of the
 //! directory is its digest, when it has the form of the configuration's keys with or without their
-//! prefix, or when it begins with the prefix and goes on as keys do. An account is held against the
+//! prefix, or when it begins with the prefix and goes on as keys do; and when one stands anywhere in it
+//! with its prefix, as the admin API has it too. An account is held against the
 //! digests of its own keys alone: no other account's key can take it out.
 //!
 //! Not here: keys that stand anywhere else in a record. They are faults of its form. Teams, which
@@ -162,11 +163,23 @@ impl<'f> KeyTexts<'f> {
             })
         };
         let Some(behind) = behind else {
+            if has_prefix && self.is_within(text) {
+                return true;
+            }
             let tells = self.form.length >= BARE_MIN || (!has_prefix && of == Of::Name);
             return (tells && self.is_body(text)) || pair(text);
         };
         let belongs = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b':');
-        behind.len() >= BEHIND_PREFIX_MIN && behind.bytes().all(belongs)
+        (behind.len() >= BEHIND_PREFIX_MIN && behind.bytes().all(belongs)) || self.is_within(text)
+    }
+
+    /// Whether the prefix stands somewhere in a text with so many letters and digits behind it.
+    fn is_within(&self, text: &str) -> bool {
+        let prefix = &*self.form.prefix;
+        text.match_indices(prefix).any(|(at, _)| {
+            let behind = text[at + prefix.len()..].bytes();
+            behind.take_while(u8::is_ascii_alphanumeric).count() >= BEHIND_PREFIX_MIN
+        })
     }
 
     fn is_body(&self, text: &str) -> bool {
