@@ -57,11 +57,17 @@ pub fn run(input: &[u8]) {
             hold_all(&loaded.warnings(rules()));
             let mut keys = 0;
             for account in &loaded.directory.accounts {
-                assert!(!account.id.contains(PART), "an account named by a key");
-                for key in &account.keys {
-                    keys += 1;
-                    assert!(![&key.id, &key.name].iter().any(|name| name.contains(PART)));
-                }
+                let names = account.assistants.names.iter().map(|(_, name)| name);
+                let names = names.chain(&account.assistants.fallback).chain([&account.name]);
+                let users = account.users.iter();
+                let users = users.flat_map(|user| [Some(&user.id), user.email.as_ref()]).flatten();
+                let of_keys = account.keys.iter().flat_map(|key| {
+                    let texts = [Some(&key.id), Some(&key.name), Some(&key.display)];
+                    texts.into_iter().chain([key.owner.as_ref(), key.user.as_ref()]).flatten()
+                });
+                let mut shown = names.chain(users).chain(of_keys).chain([&account.id]);
+                assert!(!shown.any(|text| text.contains(PART)), "a key where a name should be");
+                keys += account.keys.len();
             }
             assert!(compiled.keys.len() <= keys, "more keys serve than there are");
         }

@@ -53,6 +53,11 @@ pub(crate) mod exit {
     pub(crate) const USAGE: u8 = 2;
     pub(crate) const STORE_UNREACHABLE: u8 = 69;
     pub(crate) const INVALID_CONFIGURATION: u8 = 78;
+
+    /// Whatever has no code of its own.
+    pub(crate) fn failed(error: &dyn std::fmt::Display) -> Failed {
+        (FAILED, vec![error.to_string()])
+    }
 }
 
 fn main() -> ExitCode {

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use crate::control::{ControlPlane, admin_parts, telemetry_parts};
 use crate::counting::Counting;
 use crate::descriptors;
-use crate::exit::{self, Failed};
+use crate::exit::{Failed, failed};
 use crate::feed::{self, Feed};
 use crate::handover::predecessor::{Listeners, Predecessor};
 use crate::life::Life;
@@ -177,10 +177,6 @@ impl Server {
             "ready"
         );
     }
-}
-
-pub(crate) fn failed(error: &dyn std::fmt::Display) -> Failed {
-    (exit::FAILED, vec![error.to_string()])
 }
 
 /// What is there before anything listens.

@@ -7,11 +7,10 @@ use std::net::{SocketAddr, TcpListener};
 
 use gateway_proxy::{Bound, ListenerSpec, bind};
 
-use crate::exit::Failed;
+use crate::exit::{Failed, failed};
 use crate::handover::predecessor::Predecessor;
 use crate::handover::{listener_names, name};
 use crate::publish::Publisher;
-use crate::serve::failed;
 
 /// Those that are bound so far.
 pub(crate) struct Sockets<'a> {

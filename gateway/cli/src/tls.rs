@@ -149,17 +149,23 @@ impl Reader<'_> {
             let key = self.parsed(&way("key"), key, self::key);
             Some((certificate?.0, key?.0))
         });
+        let made = |ca, client| UpstreamTls::new(&tls.sni, TlsFilesRead { ca, client });
         // Also of what is left where one of them has a fault, to find all faults at once.
-        let files = TlsFilesRead { ca: ca.map(|(text, _)| text), client };
-        let made = UpstreamTls::new(&tls.sni, files).map_err(|error| {
+        let ca = ca.map(|(text, _)| text);
+        let first = made(ca, client.clone());
+        let second = match first {
+            Err(UpstreamTlsError::Authorities) => made(None, client).err(),
+            _ => None,
+        };
+        for error in first.as_ref().err().into_iter().chain(&second) {
             let (end, error) = match error {
-                UpstreamTlsError::Name => ("sni", TlsError::Upstream(error)),
+                UpstreamTlsError::Name => ("sni", TlsError::Upstream(*error)),
                 UpstreamTlsError::Authorities => ("ca", TlsError::Terms(TermsError::NoAuthority)),
                 UpstreamTlsError::Client => ("key", TlsError::Mismatch(Mismatch)),
             };
             self.fault(&way(end), &error);
-        });
-        made.ok().filter(|_| self.faults.len() == before)
+        }
+        first.ok().filter(|_| self.faults.len() == before)
     }
 
     /// The text of a file and what is in it.

@@ -213,6 +213,24 @@ mod tests {
     }
 
     #[test]
+    fn ids_that_differ_alike_at_two_places_are_not_the_same() {
+        let id = |middle: [&str; 2]| format!("asst_000{}{}tail_000", middle[0], middle[1]);
+        let one = id(["aaaaaaaa", "bbbbbbbb"]);
+        for (middle, same) in [
+            (["aaaaaaaa", "bbbbbbbb"], true),
+            (["aaaaaaac", "bbbbbbb`"], false),
+            (["aaaaaaac", "bbbbbbbb"], false),
+            (["aaaaaaaa", "bbbbbbb`"], false),
+        ] {
+            assert_eq!(is_same(one.as_bytes(), id(middle).as_bytes()), same, "{middle:?}");
+        }
+        for len in [0, 1, 7, 8, 9, 15, 16, 17] {
+            let (id, longer) = (&one.as_bytes()[..len], &one.as_bytes()[..len + 1]);
+            assert!(is_same(id, id) && !is_same(id, longer), "{len}");
+        }
+    }
+
+    #[test]
     fn ids_that_differ_only_where_nobody_looks_are_told_apart() {
         let id = |number: usize| format!("asst_000{number:08}00000000");
         let named = |number: usize| (id(number), number.to_string());

@@ -60,9 +60,7 @@ impl Output {
     #[inline(never)]
     fn flush(&mut self, piece: &[u8]) {
         let (from, to) = (self.from, self.to);
-        if let Some(bytes) = piece.get(from..) {
-            scan::append(self.sink(), Padded { bytes, len: to.saturating_sub(from) });
-        }
+        scan::append(self.sink(), Padded { bytes: &piece[from..], len: to - from });
         self.from = to;
     }
 

@@ -1,4 +1,4 @@
-//! Finds the bytes that matter: the next one, or all of them in blocks of 64.
+//! Finds the bytes that matter, the next one or all of them in blocks of 64, and copies what is kept.
 //!
 //! The searches for the next one take eight bytes at a time in one register: a byte of interest leaves
 //! its top bit set in a word, and the lowest set bit is exact (borrows only disturb the bytes after a
@@ -6,7 +6,7 @@
 //! found to have when it runs, AVX-512 or AVX2, else by the same words; all say the same.
 //!
 //! The only `unsafe` code of the crate is here and in `x86`: calls of functions compiled for features that were
-//! looked for before, and loads from arrays of the size that is loaded.
+//! looked for before, loads from arrays of the size that is loaded, and one copy into room that was asked for.
 //!
 //! Not here: any meaning of the bytes.
 
@@ -286,9 +286,10 @@ pub(crate) fn append(out: &mut Vec<u8>, Padded { bytes, len }: Padded<'_>) {
     }
 }
 
+/// Panics where there are fewer bytes than are asked for: a body that lacks some must not end as if it were whole.
 #[inline(never)]
 fn append_any(out: &mut Vec<u8>, bytes: &[u8], len: usize) {
-    out.extend_from_slice(bytes.get(..len).unwrap_or(bytes));
+    out.extend_from_slice(&bytes[..len]);
 }
 
 /// The greatest place at which [`lane`] looks.

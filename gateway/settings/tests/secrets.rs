@@ -144,6 +144,9 @@ fn a_record_whose_name_or_id_is_a_key_is_left_out() {
         ("k1", format!("owner: \"avoca_{hex}/\""), false),
         ("k1", format!("name: \"xavoca_{} y\"", &hex[..16]), false),
         ("k1", "name: \"the avoca_crm integration\"".to_owned(), true),
+        ("k1", format!("name: \"CRM ({hex})\""), false),
+        ("k1", format!("owner: xavoca_{}", &hex[..26]), true),
+        ("k1", format!("display: avoca_{}…9f0c", &hex[..16]), true),
         (&*format!("avoca_{hex}"), "name: CRM".to_owned(), false),
     ] {
         let (said, keys) = said_of(&record(id, &fields));
@@ -174,11 +177,13 @@ fn a_display_that_masks_nothing_is_a_fault() {
 /// Assistants' names go to every customer.
 #[test]
 fn an_account_that_would_show_a_key_is_left_out() {
+    let other = "avoca_0123456789abcdef0123";
     for field in [
         "name: goodkey1",
         "assistants: { names: { a: goodkey1 } }",
         "assistants: { fallback: goodkey1 }",
-        "name: \"of avoca_0123456789abcdef0123\"",
+        &*format!("name: \"of {other}\""),
+        &*format!("assistants: {{ names: {{ a: \"of {other}\" }} }}"),
     ] {
         let text = format!(
             "version: 1\naccounts:\n  acme:\n    plan: p\n    {field}\n    keys: {{ good: {{ digest: \"{}\", scopes: [calls:read] }} }}\n",
@@ -186,7 +191,30 @@ fn an_account_that_would_show_a_key_is_left_out() {
         );
         let (said, keys) = said_of(&text);
         assert_eq!(keys, 0, "{field}");
-        assert!(said.contains("is the text of a key") && !said.contains("goodkey1"), "{said}");
+        assert!(said.contains("is the text of a key"), "{said}");
+        assert!(!said.contains("goodkey1") && !said.contains(other), "{said}");
+    }
+}
+
+/// A user's id and e-mail are shown to the account's administrators.
+#[test]
+fn a_user_who_would_show_a_key_is_left_out() {
+    let hex = "0123456789abcdef".repeat(4);
+    let prefixed = format!("avoca_{hex}");
+    for (user, is_key) in [
+        ("u1: { email: ann@acme.test }".to_owned(), false),
+        ("desk_01hzx3k9p2m4n6q8r0stvwxyz1: {}".to_owned(), false),
+        (format!("u1: {{ email: {prefixed}@acme.test }}"), true),
+        (format!("u1: {{ email: {hex}@acme.test }}"), true),
+        (format!("{prefixed}: {{}}"), true),
+        (format!("x-{prefixed}-y: {{}}"), true),
+    ] {
+        let text =
+            format!("version: 1\naccounts: {{ acme: {{ plan: p, users: {{ {user} }} }} }}\n");
+        let (said, _) = said_of(&text);
+        assert_eq!(said.contains("is the text of a key"), is_key, "{user} {said}");
+        assert_eq!(said.is_empty(), !is_key, "{user} {said}");
+        assert!(!said.contains(&hex[..16]), "{said}");
     }
 }
 

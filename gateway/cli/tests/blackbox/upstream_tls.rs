@@ -223,28 +223,36 @@ fn what_cannot_be_verified_with_is_found_by_check() {
     let authority = Authority::new();
     let (one, other) = (authority.certify(NAME), authority.certify(NAME));
     let upstream = http1(one.clone());
-    for (members, fault) in [
-        ("tls: { sni: a.test, ca: gone.pem }", "gone.pem"),
-        ("tls: { sni: a.test, ca: client.key }", "upstreams.calls.tls.ca"),
+    for (members, faults) in [
+        ("tls: { sni: a.test, ca: gone.pem }", &["gone.pem"][..]),
+        ("tls: { sni: a.test, ca: client.key }", &["upstreams.calls.tls.ca"][..]),
         (
             "tls: { sni: a.test, certificate: client.pem, key: other.key }",
-            "upstreams.calls.tls.key",
+            &["upstreams.calls.tls.key"],
         ),
         (
             "tls: { sni: a.test, certificate: client.key, key: client.key }",
-            "upstreams.calls.tls.certificate",
+            &["upstreams.calls.tls.certificate"],
         ),
-        ("tls: { sni: \"\" }", "upstreams.calls.tls.sni"),
-        ("tls: { sni: 10.0.0.256 }", "upstreams.calls.tls.sni"),
-        ("http2: auto", "upstreams.calls.http2"),
+        (
+            "tls: { sni: a.test, ca: junk.pem, certificate: client.pem, key: other.key }",
+            &["upstreams.calls.tls.ca", "upstreams.calls.tls.key"],
+        ),
+        ("tls: { sni: \"\" }", &["upstreams.calls.tls.sni"][..]),
+        ("tls: { sni: 10.0.0.256 }", &["upstreams.calls.tls.sni"][..]),
+        ("http2: auto", &["upstreams.calls.http2"][..]),
     ] {
         let launch = Launch::files(&config(&upstream, members).text(), "");
         launch.write("client.pem", &one.certificate);
         launch.write("client.key", &one.key);
         launch.write("other.key", &other.key);
+        let junk = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        launch.write("junk.pem", junk);
         let output = launch.command(&["check"], b"");
         assert_ne!(output.code, Some(0), "{members}: {}", output.text);
-        assert!(output.text.contains(fault), "{members}: {}", output.text);
+        for fault in faults {
+            assert!(output.text.contains(fault), "{members}: {}", output.text);
+        }
         assert!(!output.text.contains("PRIVATE"), "{}", output.text);
     }
 }

@@ -98,9 +98,9 @@ impl Rewriter {
         } else if member.lead.is_tight {
             self.output.range(piece, value, end);
         } else {
-            // What is kept next does not touch it.
-            let bytes = piece.get(value..).unwrap_or_default();
-            self.output.padded(piece, Padded { bytes, len: end.saturating_sub(value) });
+            // Members with white space follow each other: what is kept next is another copy, so nothing waits for it.
+            let value = Padded { bytes: &piece[value..], len: end - value };
+            self.output.padded(piece, value);
         }
         true
     }

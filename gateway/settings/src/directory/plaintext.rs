@@ -3,17 +3,16 @@
 //! Names and ids are shown: in `/api/key`, in logs, to upstreams, an assistant's name to every
 //! customer. So a record is left out when one of them is the text of a key: when a digest of the
 //! directory is its digest, when it has the form of the configuration's keys with or without their
-//! prefix, or when it begins with the prefix and goes on as keys do; and when one stands anywhere in it
-//! with its prefix, as the admin API has it too. An account is held against the
-//! digests of its own keys alone: no other account's key can take it out.
+//! prefix, or when it begins with the prefix and goes on as keys do; and when one stands anywhere in it.
+//! An account is held against the digests of its own keys alone: no other account's key can take it out.
 //!
 //! Not here: keys that stand anywhere else in a record. They are faults of its form. Teams, which
-//! are short and go to upstreams only.
+//! are short.
 //! Cost: one hash a name (two under a pepper); the file is searched again only when one is found.
 
 use std::collections::HashSet;
 
-use gateway_policy::{AccountRecord, Digest, Directory, KeyRecord, Pepper};
+use gateway_policy::{AccountRecord, Digest, Directory, KeyRecord, Pepper, UserRecord};
 
 use super::places::Places;
 use crate::node::Node;
@@ -39,11 +38,13 @@ struct Hit {
     field: &'static str,
 }
 
-/// What a text is. An id may look as a generator writes it.
+/// What a text is. An id may look as a generator writes it, and what is shown of a key is a part of it, which its
+/// own rule bounds (`records`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Of {
     Name,
     Id,
+    Display,
 }
 
 /// What is a key.
@@ -78,12 +79,14 @@ impl<'f> KeyTexts<'f> {
                 return false;
             }
             account.users.retain(|user| {
-                let is_key = self.is_key(&user.id, Of::Id);
-                if is_key {
-                    let section = format!("{place}.users");
-                    hits.push(Hit { section, id: user.id.clone(), field: "" });
-                }
-                !is_key
+                let field = self.in_user(user);
+                let section = || format!("{place}.users");
+                hits.extend(field.map(|field| Hit {
+                    section: section(),
+                    id: user.id.clone(),
+                    field,
+                }));
+                field.is_none()
             });
             account.keys.retain(|key| {
                 let field = self.in_key(key);
@@ -119,12 +122,20 @@ impl<'f> KeyTexts<'f> {
         let texts = [
             ("", Some(&key.id), Of::Id),
             (".name", Some(&key.name), Of::Name),
-            (".display", Some(&key.display), Of::Name),
+            (".display", Some(&key.display), Of::Display),
             (".owner", key.owner.as_ref(), Of::Id),
             (".user", key.user.as_ref(), Of::Id),
         ];
         let is_key = |text: Option<&String>, of| text.is_some_and(|text| self.is_key(text, of));
         texts.into_iter().find(|(_, text, of)| is_key(*text, *of)).map(|(field, ..)| field)
+    }
+
+    fn in_user(&self, user: &UserRecord) -> Option<&'static str> {
+        if self.is_key(&user.id, Of::Id) {
+            return Some("");
+        }
+        let is_key = user.email.as_ref().is_some_and(|email| self.is_key(email, Of::Name));
+        is_key.then_some(".email")
     }
 
     fn in_account(&self, account: &AccountRecord) -> Option<&'static str> {
@@ -162,24 +173,31 @@ impl<'f> KeyTexts<'f> {
                 self.form.pair && self.is_body(key) && self.is_body(secret)
             })
         };
+        if self.is_within(text, of) {
+            return true;
+        }
         let Some(behind) = behind else {
-            if has_prefix && self.is_within(text) {
-                return true;
-            }
-            let tells = self.form.length >= BARE_MIN || (!has_prefix && of == Of::Name);
-            return (tells && self.is_body(text)) || pair(text);
+            let tells = self.form.length >= BARE_MIN || (!has_prefix && of != Of::Id);
+            let is_bare = |text: &str| tells && self.is_body(text);
+            return runs(text).any(is_bare) || pair(text);
         };
         let belongs = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b':');
-        (behind.len() >= BEHIND_PREFIX_MIN && behind.bytes().all(belongs)) || self.is_within(text)
+        behind.len() >= BEHIND_PREFIX_MIN && behind.bytes().all(belongs)
     }
 
-    /// Whether the prefix stands somewhere in a text with so many letters and digits behind it.
-    fn is_within(&self, text: &str) -> bool {
+    /// Whether a key stands somewhere in a text with its prefix. In an id the prefix may be a part of a word, as
+    /// `sk_` is of `task_`, with an id of a generator behind it.
+    fn is_within(&self, text: &str, of: Of) -> bool {
         let prefix = &*self.form.prefix;
-        text.match_indices(prefix).any(|(at, _)| {
-            let behind = text[at + prefix.len()..].bytes();
-            behind.take_while(u8::is_ascii_alphanumeric).count() >= BEHIND_PREFIX_MIN
-        })
+        let fewest = match of {
+            Of::Name => BEHIND_PREFIX_MIN,
+            Of::Id => self.form.length,
+            Of::Display => return false,
+        };
+        !prefix.is_empty()
+            && text.match_indices(prefix).any(|(at, _)| {
+                runs(&text[at + prefix.len()..]).next().is_some_and(|run| run.len() >= fewest)
+            })
     }
 
     fn is_body(&self, text: &str) -> bool {
@@ -189,4 +207,9 @@ impl<'f> KeyTexts<'f> {
         };
         text.len() == self.form.length && text.bytes().all(allowed)
     }
+}
+
+/// Letters and digits in a row.
+fn runs(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric())
 }
