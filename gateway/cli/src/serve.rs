@@ -286,9 +286,9 @@ async fn catch_up(
         let brought = feed.bring(publisher).await;
         brought.map(drop).map_err(|error| failed(&format!("the store: {error}")))
     };
-    let late = |_| match store {
-        Some(_) => Err(failed(&"what is new in the store could not be read in time")),
-        None => Err(failed(&"what is new could not be read in time")),
+    let late = |_| {
+        let place = if store.is_some() { " in the store" } else { "" };
+        Err(failed(&format!("what is new{place} could not be read in time")))
     };
     timeout(CATCH_UP, caught_up).await.unwrap_or_else(late)
 }

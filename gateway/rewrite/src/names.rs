@@ -173,6 +173,10 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn found(names: &Names, id: &str) -> Option<Vec<u8>> {
+        names.find(id.as_bytes()).map(|name| name.text().to_vec())
+    }
+
     /// M4
     #[test]
     fn any_name_comes_back_from_its_json_string() {
@@ -209,7 +213,7 @@ mod tests {
             assert_eq!(names.find(id.as_bytes()).is_some(), found, "{id}");
         }
         assert_eq!(names.longest(), 6);
-        assert!(Names::none().find(b"7").is_none());
+        assert_eq!(found(&Names::none(), "7"), None);
     }
 
     #[test]
@@ -235,21 +239,19 @@ mod tests {
         let id = |number: usize| format!("asst_000{number:08}00000000");
         let named = |number: usize| (id(number), number.to_string());
         let names = Names::new((0..1_000).map(named).chain([(id(7), "later".to_owned())]), None);
-        let found = |id: &str| names.find(id.as_bytes()).map(|name| name.text().to_vec());
         assert!(names.crowded.len() > 990, "{}", names.crowded.len());
         for number in 0..1_000 {
             let name = if number == 7 { "later".to_owned() } else { number.to_string() };
-            assert_eq!(found(&id(number)), Some(quoted(&name)), "{number}");
+            assert_eq!(found(&names, &id(number)), Some(quoted(&name)), "{number}");
         }
-        assert_eq!(found(&id(1_000)), None);
+        assert_eq!(found(&names, &id(1_000)), None);
     }
 
     #[test]
     fn of_an_id_given_twice_the_later_name_holds() {
         for id in ["", "7", "asst_1", "asst_0123456789"] {
             let names = Names::new([("other", "0"), (id, "earlier"), (id, "later")], None);
-            let found = names.find(id.as_bytes()).map(|name| name.text().to_vec());
-            assert_eq!(found, Some(quoted("later")), "{id}");
+            assert_eq!(found(&names, id), Some(quoted("later")), "{id}");
         }
     }
 
@@ -271,9 +273,8 @@ mod tests {
         let names = Names::new((0..40).map(|len| (id(len), len.to_string())), None);
         assert!(names.crowded.len() < 20, "{}", names.crowded.len());
         for len in 0..40 {
-            let found = names.find(id(len).as_bytes()).map(|name| name.text().to_vec());
-            assert_eq!(found, Some(quoted(&len.to_string())));
+            assert_eq!(found(&names, &id(len)), Some(quoted(&len.to_string())));
         }
-        assert!(names.find(id(40).as_bytes()).is_none());
+        assert_eq!(found(&names, &id(40)), None);
     }
 }

@@ -34,9 +34,7 @@ impl Output {
     #[inline]
     pub(crate) fn range(&mut self, piece: &[u8], from: usize, to: usize) {
         if self.to != from {
-            if self.from < self.to {
-                self.flush(piece);
-            }
+            self.flush(piece);
             self.from = from;
         }
         self.to = to;
@@ -44,21 +42,25 @@ impl Output {
 
     /// Writes bytes that are not of the piece.
     pub(crate) fn literal(&mut self, piece: &[u8], bytes: &[u8]) {
-        self.flush(piece);
-        self.sink().extend_from_slice(bytes);
+        self.padded(piece, Padded::all(bytes));
     }
 
     /// As [`literal`](Output::literal), of what is short most times.
     #[inline]
     pub(crate) fn padded(&mut self, piece: &[u8], bytes: Padded<'_>) {
-        if self.from < self.to {
-            self.flush(piece);
-        }
+        self.flush(piece);
         scan::append(self.sink(), bytes);
     }
 
-    #[inline(never)]
+    #[inline]
     fn flush(&mut self, piece: &[u8]) {
+        if self.from < self.to {
+            self.copy(piece);
+        }
+    }
+
+    #[inline(never)]
+    fn copy(&mut self, piece: &[u8]) {
         let (from, to) = (self.from, self.to);
         scan::append(self.sink(), Padded { bytes: &piece[from..], len: to - from });
         self.from = to;

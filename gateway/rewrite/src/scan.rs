@@ -262,6 +262,11 @@ pub(crate) struct Padded<'a> {
 }
 
 impl Padded<'_> {
+    /// Without more behind them.
+    pub(crate) fn all(bytes: &[u8]) -> Padded<'_> {
+        Padded { bytes, len: bytes.len() }
+    }
+
     #[cfg(test)]
     pub(crate) fn text(&self) -> &[u8] {
         &self.bytes[..self.len]

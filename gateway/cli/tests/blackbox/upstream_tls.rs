@@ -223,9 +223,9 @@ fn what_cannot_be_verified_with_is_found_by_check() {
     let authority = Authority::new();
     let (one, other) = (authority.certify(NAME), authority.certify(NAME));
     let upstream = http1(one.clone());
-    for (members, faults) in [
-        ("tls: { sni: a.test, ca: gone.pem }", &["gone.pem"][..]),
-        ("tls: { sni: a.test, ca: client.key }", &["upstreams.calls.tls.ca"][..]),
+    let cases: [(&str, &[&str]); 8] = [
+        ("tls: { sni: a.test, ca: gone.pem }", &["gone.pem"]),
+        ("tls: { sni: a.test, ca: client.key }", &["upstreams.calls.tls.ca"]),
         (
             "tls: { sni: a.test, certificate: client.pem, key: other.key }",
             &["upstreams.calls.tls.key"],
@@ -238,10 +238,11 @@ fn what_cannot_be_verified_with_is_found_by_check() {
             "tls: { sni: a.test, ca: junk.pem, certificate: client.pem, key: other.key }",
             &["upstreams.calls.tls.ca", "upstreams.calls.tls.key"],
         ),
-        ("tls: { sni: \"\" }", &["upstreams.calls.tls.sni"][..]),
-        ("tls: { sni: 10.0.0.256 }", &["upstreams.calls.tls.sni"][..]),
-        ("http2: auto", &["upstreams.calls.http2"][..]),
-    ] {
+        ("tls: { sni: \"\" }", &["upstreams.calls.tls.sni"]),
+        ("tls: { sni: 10.0.0.256 }", &["upstreams.calls.tls.sni"]),
+        ("http2: auto", &["upstreams.calls.http2"]),
+    ];
+    for (members, faults) in cases {
         let launch = Launch::files(&config(&upstream, members).text(), "");
         launch.write("client.pem", &one.certificate);
         launch.write("client.key", &one.key);

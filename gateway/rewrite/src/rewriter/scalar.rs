@@ -151,10 +151,7 @@ impl Rewriter {
         }
         let Rewriter { job, ids, totals, output, scalar, .. } = self;
         let name = name_of(&job.names, *ids, totals, scalar.text.text());
-        match name {
-            Some(name) => output.padded(piece, name),
-            None => output.literal(piece, &scalar.raw),
-        }
+        output.padded(piece, name.unwrap_or(Padded::all(&scalar.raw)));
         if output.holds_more_than(job.bounds.row_bytes) {
             return Err(Fault::new(end, Reason::RowTooLong));
         }
@@ -177,5 +174,5 @@ pub(super) fn name_of<'a>(
         totals.columns_fallback += 1;
         return Some(fallback);
     }
-    (ids != Take::MapOrKeep).then_some(Padded { bytes: b"null", len: 4 })
+    (ids != Take::MapOrKeep).then_some(Padded::all(b"null"))
 }

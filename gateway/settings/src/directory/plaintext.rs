@@ -72,34 +72,16 @@ impl<'f> KeyTexts<'f> {
         report: &mut Report<'_>,
     ) {
         let mut hits = Vec::new();
-        directory.accounts.retain_mut(|account| {
-            let place = format!("accounts.{}", account.id);
-            if let Some(field) = self.in_account(account) {
-                hits.push(Hit { section: "accounts".into(), id: account.id.clone(), field });
-                return false;
-            }
-            account.users.retain(|user| {
-                let field = self.in_user(user);
-                let section = || format!("{place}.users");
-                hits.extend(field.map(|field| Hit {
-                    section: section(),
-                    id: user.id.clone(),
-                    field,
-                }));
-                field.is_none()
-            });
-            account.keys.retain(|key| {
-                let field = self.in_key(key);
-                let section = || format!("{place}.keys");
-                hits.extend(field.map(|field| Hit {
-                    section: section(),
-                    id: key.id.clone(),
-                    field,
-                }));
-                field.is_none()
-            });
-            true
+        let section = || "accounts".to_owned();
+        take_out(&mut directory.accounts, &mut hits, section, |account| {
+            (&account.id, self.in_account(account))
         });
+        for account in &mut directory.accounts {
+            let section = || format!("accounts.{}.users", account.id);
+            take_out(&mut account.users, &mut hits, section, |user| (&user.id, self.in_user(user)));
+            let section = || format!("accounts.{}.keys", account.id);
+            take_out(&mut account.keys, &mut hits, section, |key| (&key.id, self.in_key(key)));
+        }
         if hits.is_empty() {
             return;
         }
@@ -209,7 +191,21 @@ impl<'f> KeyTexts<'f> {
     }
 }
 
+/// Takes out the records of a section of which a field is a key; `seen` tells a record's id and that field.
+fn take_out<T>(
+    records: &mut Vec<T>,
+    hits: &mut Vec<Hit>,
+    section: impl Fn() -> String,
+    seen: impl Fn(&T) -> (&String, Option<&'static str>),
+) {
+    records.retain(|record| {
+        let (id, field) = seen(record);
+        hits.extend(field.map(|field| Hit { section: section(), id: id.clone(), field }));
+        field.is_none()
+    });
+}
+
 /// Letters and digits in a row.
-fn runs(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn runs(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_ascii_alphanumeric())
 }

@@ -5,6 +5,7 @@ use gateway_policy::{
 };
 use serde::de::DeserializeOwned;
 
+use super::plaintext::runs;
 use crate::check::{Rule, check};
 use crate::compile::quota;
 use crate::model::directory::{
@@ -262,8 +263,7 @@ fn looks_like_a_key(text: &str) -> bool {
     const FEWEST: usize = 24;
     let masks = text.contains(['…', '*', ' ']) || text.contains("...");
     let all = text.chars().filter(char::is_ascii_alphanumeric).count();
-    (!masks && all >= FEWEST)
-        || text.split(|c: char| !c.is_ascii_alphanumeric()).any(|run| run.len() >= FEWEST)
+    (!masks && all >= FEWEST) || runs(text).any(|run| run.len() >= FEWEST)
 }
 
 fn team_ids(Teams(teams): Teams) -> Vec<String> {
